@@ -1,0 +1,1 @@
+"""Schema, batch, symbols, clock, operators, config and errors: what every area shares."""

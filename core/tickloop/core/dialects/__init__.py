@@ -1,0 +1,1 @@
+"""How each system spells the schema's kinds; one small file per system."""

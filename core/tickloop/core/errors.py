@@ -1,0 +1,45 @@
+"""The error tree: the world misbehaving, each kind with its own name."""
+
+
+class TickloopError(Exception):
+    """Something outside the program is wrong; the text says seen, expected, where and what next."""
+
+
+class ConfigError(TickloopError):
+    """The configuration was refused."""
+
+
+class FeedError(TickloopError):
+    """A feed's bytes are damaged; everything good before the damage was kept."""
+
+
+class SchemaError(TickloopError):
+    """A table, column or value does not fit the schema."""
+
+
+class RangeError(SchemaError):
+    """A number does not survive the round trip between its inside and its surface form."""
+
+
+class JournalError(TickloopError):
+    """The journal cannot be read or written."""
+
+
+class CorruptJournalError(JournalError):
+    """The journal's bytes are not what was written."""
+
+
+class WireError(TickloopError):
+    """Bytes from a peer are not the protocol that was expected."""
+
+
+class StoreError(TickloopError):
+    """A table on disk cannot be read or written."""
+
+
+class DataDirectoryError(TickloopError):
+    """A data directory is missing, locked, foreign or in the wrong state."""
+
+
+class QueryError(TickloopError):
+    """A query cannot be answered."""

@@ -1,0 +1,100 @@
+"""The kernel decorator: compiled loops over arrays, cached on disk, warmed up early."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_KERNELS: list[tuple[Any, tuple[str, ...]]] = []
+
+
+def _source_roots() -> list[Path]:
+    import tickloop
+
+    return [Path(root) for root in tickloop.__path__]
+
+
+def _sources() -> Iterator[bytes]:
+    for root in sorted(_source_roots()):
+        for path in sorted(root.rglob("*.py")):
+            text = path.read_bytes()
+            if b"@kernel" in text or b"@inline_kernel" in text:
+                yield text
+
+
+def _cache_home() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("HOME")
+    if not home:
+        return Path(tempfile.gettempdir()) / f"tickloop-kernels-{os.getuid()}"
+    base = Path(home) if os.environ.get("XDG_CACHE_HOME") else Path(home) / ".cache"
+    return base / "tickloop" / "kernels"
+
+
+def cache_directory() -> Path:
+    """Name the folder of compiled kernels: a digest of every kernel source, Numba and the CPU.
+
+    Numba does not notice a change in a kernel that was inlined from another file, so all
+    sources count towards the name.
+    """
+    import llvmlite.binding
+
+    digest = hashlib.blake2b(digest_size=10)
+    digest.update(f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()}".encode())
+    for text in _sources():
+        digest.update(text)
+    return _cache_home() / digest.hexdigest()
+
+
+if not numba.config.DISABLE_JIT:
+    numba.config.CACHE_DIR = str(cache_directory())
+
+
+def kernel(*signatures: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile a function over arrays and scalars; the Python body is the specification.
+
+    `signatures` are Numba signatures such as ``"int64(uint8[::1], int64)"``; they are what
+    `warm_up` compiles. A kernel must not hold objects, do I/O, read a clock or log.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        _KERNELS.append((compiled, signatures))
+        return cast("Callable[P, R]", compiled)
+
+    return decorate
+
+
+def inline_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a helper that is only called from other kernels."""
+    return cast("Callable[P, R]", numba.njit(nogil=True, error_model="numpy")(function))
+
+
+def warm_up(progress: Callable[[int, int], None] | None = None) -> int:
+    """Compile or load every imported kernel; return how many had to be compiled.
+
+    `progress(done, total)` is called before each kernel and once at the end.
+    """
+    if numba.config.DISABLE_JIT:
+        return 0
+    compiled = 0
+    for done, (function, signatures) in enumerate(_KERNELS):
+        if progress is not None:
+            progress(done, len(_KERNELS))
+        for signature in signatures:
+            function.compile(signature)
+        compiled += sum(function.stats.cache_misses.values())
+    if progress is not None:
+        progress(len(_KERNELS), len(_KERNELS))
+    return compiled
+
+
+def is_cold() -> bool:
+    """Tell whether this machine has not compiled these sources yet."""
+    return not numba.config.DISABLE_JIT and not cache_directory().exists()

@@ -1,0 +1,1 @@
+"""Feed handlers, transports, books, replay and a synthetic exchange."""

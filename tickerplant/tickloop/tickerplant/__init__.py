@@ -1,0 +1,1 @@
+"""Journal, plant, subscriptions, wire codec, today's rows and history."""
