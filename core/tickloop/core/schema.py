@@ -197,8 +197,10 @@ TABLES = (*MARKET_DATA, *LOG)
 
 # The trading tables' names; their columns come with the parts that write them.
 RESERVED_NAMES = frozenset(
-    ("bar", "signal", "news", "order", "parent", "route", "fill", "correction")
-    + ("position", "limit", "risk", "tca", "latency", "alert")
+    {
+        *("bar", "signal", "news", "order", "parent", "route", "fill", "correction"),
+        *("position", "limit", "risk", "tca", "latency", "alert"),
+    }
 )
 
 

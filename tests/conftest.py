@@ -1,0 +1,29 @@
+"""Where real market data is, and how tests that need it skip without it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# The first call of a kernel compiles it, so no example may have a deadline.
+settings.register_profile(
+    "tickloop", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("tickloop")
+
+DATA = Path(os.environ.get("TICKLOOP_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Callable[[str], Path]:
+    """Give the path of a real data file, or skip the test with the reason."""
+
+    def find(name: str) -> Path:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"real market data absent: {path}; set TICKLOOP_DATA to its folder")
+        return path
+
+    return find
