@@ -42,7 +42,7 @@ def _to_floats(
         symbol = symbols[row]
         unit = default_unit
         if symbol >= 0 and symbol < units.shape[0]:
-            unit = np.int64(units[symbol])
+            unit = int(units[symbol])
         floats[row] = value / powers[-unit]
     return refused
 
@@ -67,7 +67,7 @@ def _to_integers(
         symbol = symbols[row]
         unit = default_unit
         if symbol >= 0 and symbol < units.shape[0]:
-            unit = np.int64(units[symbol])
+            unit = int(units[symbol])
         scaled = np.rint(number * powers[-unit])
         if abs(scaled) > EXACT_MAX or scaled / powers[-unit] != number:
             values[row] = NULL_LONG

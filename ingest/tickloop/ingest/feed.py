@@ -77,9 +77,8 @@ class Feed(Protocol):
 
 
 @kernel("int64(int64[::1], int64, int64, int64)")
-def cut_end(times: npt.NDArray[np.int64], start: int, messages: int, interval_ns: int) -> int:
-    """Find where a slice that begins at row `start` ends: a CutRule over the messages' times."""
-    end = min(times.shape[0], start + messages)
+def _cut_end(times: npt.NDArray[np.int64], start: int, messages: int, interval_ns: int) -> int:
+    end = min(len(times), start + messages)
     if interval_ns <= 0 or start >= end:
         return end
     bucket = times[start] // interval_ns
@@ -87,3 +86,8 @@ def cut_end(times: npt.NDArray[np.int64], start: int, messages: int, interval_ns
         if times[row] // interval_ns != bucket:
             return row
     return end
+
+
+def cut_end(times: npt.NDArray[np.int64], start: int, rule: CutRule) -> int:
+    """Find the row after the last one of the slice that begins at row `start`."""
+    return _cut_end(times, start, rule.messages, rule.interval_ns)
