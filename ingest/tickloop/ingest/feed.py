@@ -56,7 +56,7 @@ class FeedContext:
 
     symbols: Symbols
     instruments: Instruments
-    date: date | None = None  # the session date, where the file carries none
+    session_date: date | None = None  # the session date, where the file carries none
     zone: str = "America/New_York"  # whose midnight the venue's stamps count from
     depth_levels: int = 5  # best levels a side for which depth rows are made; 0 for none
     cut: CutRule = CutRule()
