@@ -51,7 +51,7 @@ class PacketChunk:
     packets: Integers
 
     def __len__(self) -> int:
-        return self.packets.shape[1]
+        return int(self.packets.shape[1])
 
 
 class PcapReader:
