@@ -2,6 +2,7 @@
 
 import errno
 import threading
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -24,14 +25,20 @@ class LogFile:
     """Appends messages to a log; keeps its checksums and its sidecar."""
 
     def __init__(
-        self, door: FileDoor, path: Path, *, end: int, messages: int, indexed: int, last_seq: int
-    ) -> None:
-        """Open for appending at byte `end`; the sidecar holds `indexed` entries."""
+        self, door: FileDoor, path: Path, *, end: int, messages: int, indexed: int, last_seq: int,
+        rebuilt: Sequence[bytes] = (),
+    ) -> None:  # fmt: skip
+        """Open for appending at byte `end`; of the sidecar `indexed` entries are kept.
+
+        `rebuilt` are entries for the bytes after those, as a recovery found them.
+        """
         self._door = door
         self.path = path
         self._fd = door.open_append(path)
         self._index_fd = door.open_append(sidecar.path_of(path))
         self._truncate_index(indexed)
+        if rebuilt:
+            door.write(self._index_fd, rebuilt)
         self.end = end
         self.messages = messages
         self.written_seq = last_seq
