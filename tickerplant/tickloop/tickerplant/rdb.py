@@ -8,7 +8,7 @@ store of the seq after the rows is all that this needs.
 
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import StoreError
 from tickloop.core.schema import Table
-from tickloop.tickerplant.segment import Segment, SegmentWriter, Values
+from tickloop.tickerplant.segment import Field, Segment, SegmentWriter, Values
 
 NO_SEQ = -1
 SEGMENT_ROWS = 2**20
@@ -189,6 +189,11 @@ class RdbPart:
 
     def __len__(self) -> int:
         return self.stop - self.first
+
+    @property
+    def fields(self) -> Sequence[Field]:
+        """Names and dtypes of the columns."""
+        return self.segment.fields
 
     def columns(self) -> Mapping[str, Values]:
         """Give the rows' columns without copying."""

@@ -16,6 +16,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +25,10 @@ from tickloop.core.batch import Columns
 from tickloop.core.dialects.numpy import surface_dtype
 from tickloop.core.errors import StoreError
 from tickloop.core.schema import Kind, Table
+from tickloop.tickerplant.file_door import FileDoor, Piece
 
 MAGIC = 0x31_47_45_53_4B_43_49_54  # "TICKSEG1"
-PAGE = 4096
+ALIGNMENT = 64
 HEAP_START = 1 << 16
 _MAGIC, _HEADER, _CAPACITY, _ROWS, _DESCRIPTOR = range(5)
 _WORDS_BYTES = 64
@@ -74,21 +76,27 @@ class Field:
         return np.dtype("<i8" if self.dtype == "|O" else self.dtype)
 
 
-def _pages(size: int) -> int:
-    return -(-size // PAGE) * PAGE
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def _lay_out(columns: Sequence[tuple[str, str]], capacity: int) -> tuple[list[Field], int, int]:
     """Place columns behind the header; return fields, header bytes and file bytes."""
     widest = json.dumps([[name, dtype, 2**62] for name, dtype in columns])
-    header = _pages(_WORDS_BYTES + len(widest.encode()))
+    header = _aligned(_WORDS_BYTES + len(widest.encode()))
     fields = []
     offset = header
     for name, dtype in columns:
         field = Field(name, dtype, offset)
         fields.append(field)
-        offset += _pages(field.stored.itemsize * capacity)
+        offset += _aligned(field.stored.itemsize * capacity)
     return fields, header, offset
+
+
+def _header(fields: Sequence[Field], size: int, capacity: int, *, rows: int) -> bytes:
+    descriptor = json.dumps([[f.name, f.dtype, f.offset] for f in fields]).encode()
+    words = np.array([MAGIC, size, capacity, rows, len(descriptor), 0, 0, 0], dtype=np.int64)
+    return (words.tobytes() + descriptor).ljust(size, b"\0")
 
 
 def _blocks(data: mmap.mmap, fields: Sequence[Field], capacity: int) -> dict[str, Array]:
@@ -150,11 +158,7 @@ class SegmentWriter:
         # What `append` walks on every message: name and block of each fixed-width column.
         self.plain = [item for item in self.blocks.items() if item[0] not in self._heaps]
         self._words = np.frombuffer(data, dtype=np.int64, count=8)
-        descriptor = json.dumps([[f.name, f.dtype, f.offset] for f in fields]).encode()
-        data[_WORDS_BYTES : _WORDS_BYTES + len(descriptor)] = descriptor
-        self._words[_HEADER] = header
-        self._words[_CAPACITY] = capacity
-        self._words[_DESCRIPTOR] = len(descriptor)
+        data[8:header] = _header(fields, header, capacity, rows=0)[8:]
         self._words[_MAGIC] = MAGIC
 
     def append(self, columns: Columns, rows: int) -> None:
@@ -195,6 +199,72 @@ def _create(path: Path, size: int) -> mmap.mmap:
         return mmap.mmap(descriptor, size)
     finally:
         os.close(descriptor)
+
+
+def write_segment(door: FileDoor, path: Path, parts: Sequence["Rows"]) -> None:
+    """Write parts of one table, one after another, as one durable file with no room to grow.
+
+    The caller syncs the directory. Parts have the same columns.
+    """
+    fields = [(field.name, field.dtype) for field in parts[0].fields]
+    rows = sum(len(part) for part in parts)
+    laid, header, _ = _lay_out(fields, rows)
+    columns = [part.columns() for part in parts]
+    pieces: list[Piece] = [_header(laid, header, rows, rows=rows)]
+    for field in laid:
+        if field.dtype == "|O":
+            texts = [values[field.name] for values in columns]
+            ends = _write_heap(door, heap_path(path, field.name), texts)
+            pieces.extend(ends)
+        else:
+            pieces.extend(_plain(values[field.name]) for values in columns)
+        size = rows * field.stored.itemsize
+        pieces.append(bytes(_aligned(size) - size))
+    _write(door, path, pieces)
+
+
+class Rows(Protocol):
+    """Rows with named columns, as `write_segment` takes them."""
+
+    @property
+    def fields(self) -> Sequence[Field]:
+        """Names and dtypes, in order."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def columns(self) -> Mapping[str, "Values"]:
+        """Give the columns without copying."""
+        ...
+
+
+def _plain(values: "Values") -> Array:
+    assert not isinstance(values, Text), "a text column where values were expected"
+    return values
+
+
+def _write_heap(door: FileDoor, path: Path, texts: Sequence["Values"]) -> list[Array]:
+    pieces: list[Piece] = []
+    ends = []
+    used = 0
+    for text in texts:
+        assert isinstance(text, Text), "a text column expected"
+        last = int(text.ends[-1]) if len(text) else text.start
+        pieces.append(text.heap[text.start : last])
+        ends.append(text.ends - (text.start - used))
+        used += last - text.start
+    # An empty file cannot be mapped.
+    _write(door, path, pieces if used else [b"\0"])
+    return ends
+
+
+def _write(door: FileDoor, path: Path, pieces: Sequence[Piece]) -> None:
+    descriptor = door.create(path)
+    try:
+        door.write(descriptor, pieces)
+        door.sync(descriptor)
+    finally:
+        door.close(descriptor)
 
 
 def heap_path(path: Path, column: str) -> Path:
@@ -239,6 +309,11 @@ class Segment:
     def first_after(self, seq: int, rows: int) -> int:
         """Find the first of the leading `rows` whose seq is above `seq`."""
         return int(np.searchsorted(self._blocks["seq"][:rows], np.int64(seq), side="right"))
+
+    def first_at(self, time: int, first: int, stop: int) -> int:
+        """Find the first row from `first` to `stop` whose time is `time` or later."""
+        times = self._blocks["time"][first:stop]
+        return first + int(np.searchsorted(times, np.int64(time), side="left"))
 
     def time(self, row: int) -> int:
         """Give a row's time."""
