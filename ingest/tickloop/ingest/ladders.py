@@ -7,16 +7,13 @@ from tickloop.core.batch import Batch, concatenate
 from tickloop.core.dialects.numpy import NULL_INT, NULL_LONG
 from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.schema import DEPTH, QUOTE
+from tickloop.ingest.book_rows import DEPTH_RANK, QUOTE_RANK
 from tickloop.ingest.events import BUY, SELL
 from tickloop.ingest.feed import Health
-from tickloop.ingest.messages import (
-    RANK_DEPTH,
-    RANK_QUOTE,
-    RANK_QUOTE_BEFORE,
-    Messages,
-)
+from tickloop.ingest.messages import RANK_QUOTE_BEFORE, Messages
 
-# A ladder is a row of int64: for each level, best first, these six. An absent price is null.
+# A ladder is a row of int64: for each level, best first, these six. Of a level
+# that is absent, all are null.
 BID, ASK, BID_SIZE, ASK_SIZE, BID_ORDERS, ASK_ORDERS = range(6)
 WIDTH = 6
 # Whether a message's ladder may become a quote: in the middle of a venue's event it may not.
@@ -161,11 +158,8 @@ def _changes(
     return row
 
 
-def _empty_state(slots: int, width: int) -> npt.NDArray[np.int64]:
-    state = np.full((slots, width), NULL_LONG, dtype=np.int64)
-    level = np.arange(width) % WIDTH
-    state[:, (level == BID_SIZE) | (level == ASK_SIZE)] = 0
-    return state
+def _absent(slots: int, width: int) -> npt.NDArray[np.int64]:
+    return np.full((slots, width), NULL_LONG, dtype=np.int64)
 
 
 class Ladders:
@@ -175,15 +169,15 @@ class Ladders:
         self._levels = levels
         self._shown = min(levels, depth_levels)
         self._health = health
-        self._state = _empty_state(1, WIDTH * levels)
-        self._quoted = _empty_state(1, 4)
+        self._state = _absent(1, WIDTH * levels)
+        self._quoted = _absent(1, 4)
 
     def _grow(self, slots: int) -> None:
         extra = slots - len(self._state)
         if extra > 0:
             extra = max(extra, len(self._state))
-            self._state = np.vstack([self._state, _empty_state(extra, WIDTH * self._levels)])
-            self._quoted = np.vstack([self._quoted, _empty_state(extra, 4)])
+            self._state = np.vstack([self._state, _absent(extra, WIDTH * self._levels)])
+            self._quoted = np.vstack([self._quoted, _absent(extra, 4)])
 
     def apply(
         self,
@@ -197,7 +191,7 @@ class Ladders:
 
         `ladders` is (messages, 6 × levels); `slots` numbers (instrument, venue) pairs from 0.
         Returns depth rows for the best `depth_levels` and quote rows where the BBO is another
-        than the last one quoted: prices null and sizes 0 on an empty side.
+        than the last one quoted: null on an empty side.
         """
         if not len(messages):
             return []
@@ -228,7 +222,7 @@ def _depth_rows(messages: Messages, depth: npt.NDArray[np.int64]) -> Batch:
     orders = np.where(depth[:, 5] == NULL_LONG, NULL_INT, depth[:, 5])
     return messages.take(depth[:, 0]).rows(
         DEPTH,
-        RANK_DEPTH,
+        DEPTH_RANK,
         side=depth[:, 1].astype(np.uint8),
         level=depth[:, 2].astype(np.int32),
         price=np.ascontiguousarray(depth[:, 3]),
@@ -241,7 +235,7 @@ def _quote_rows(
     messages: Messages, quotes: npt.NDArray[np.int64], quotable: npt.NDArray[np.uint8]
 ) -> Batch:
     picked = quotes[:, 0]
-    rank = np.where(quotable[picked] == QUOTE_BEFORE, RANK_QUOTE_BEFORE, RANK_QUOTE)
+    rank = np.where(quotable[picked] == QUOTE_BEFORE, RANK_QUOTE_BEFORE, QUOTE_RANK)
     bid, ask, bsize, asize = (np.ascontiguousarray(quotes[:, 1 + index]) for index in range(4))
     return messages.take(picked).rows(
         QUOTE, rank.astype(np.int64), bid=bid, ask=ask, bsize=bsize, asize=asize

@@ -11,7 +11,7 @@ from tickloop.core.batch import Batch, Slice, slice_of
 from tickloop.core.clock import NULL_TIME, midnight_ns
 from tickloop.core.dialects.numpy import NULL_LONG
 from tickloop.core.errors import FeedError, SchemaError
-from tickloop.core.schema import DEPTH, INSTRUMENT, QUOTE
+from tickloop.core.schema import INSTRUMENT
 from tickloop.ingest.feed import FeedContext, Health
 from tickloop.ingest.ladders import (
     ASK,
@@ -24,15 +24,14 @@ from tickloop.ingest.ladders import (
     WIDTH,
     Ladders,
 )
-from tickloop.ingest.lobster_files import Member, find_day, levels_of
+from tickloop.ingest.lobster_files import Member, find_day, levels_named, levels_of
 from tickloop.ingest.lobster_rows import (
     are_known,
-    book_events,
     book_rows,
     status_rows,
     trade_rows,
 )
-from tickloop.ingest.lobster_steps import TIME, broken_steps
+from tickloop.ingest.lobster_steps import TIME, broken_steps, infer_ladders
 from tickloop.ingest.messages import Messages, never_back, slices_of
 from tickloop.ingest.numberlines import NumberLines, Parsed
 
@@ -41,6 +40,7 @@ SIZE_UNIT = 0
 MESSAGE_WIDTH = 6
 _BLOCK_NUMBERS = 1 << 20  # numbers held at a time, over both files
 _BLOCK_LINES_MAX = 1 << 16
+_REMEMBERED = 64
 # The book file's price of an unoccupied level; on the bid side it is negative.
 _NO_PRICE = 9_999_999_999
 
@@ -53,8 +53,9 @@ class LobsterFile:
     Prices are in 10^-4 dollars; times are seconds after midnight in the context's zone, to the
     nearest nanosecond. A level-N file leaves out what happens deeper than N levels, so messages
     alone do not make the book. With the order book file beside it, quotes and depth are that
-    file's rows, exactly; without it (or with `book=False`) they are folded from the messages, and
-    what rested before the file or moved while out of sight is not known.
+    file's rows, exactly, and `book_step_broken` counts rows that do not follow from their message.
+    Without it (or with `book=False`) they are inferred: about four quotes in five have a right
+    price, `level_gone_unseen` and `unknown_level` count what the messages contradicted.
     FeedError if the path is no such file, or neither name nor context tells symbol and date.
     """
 
@@ -96,10 +97,11 @@ class LobsterFile:
         stream = opened.enter_context(member.open())
         return NumberLines(stream, width=width, timed=width == MESSAGE_WIDTH, name=member.name)
 
-    def _quote_source(self, opened: ExitStack) -> "_BookFile | _Folded":
+    def _quote_source(self, opened: ExitStack) -> "_BookFile | _Inferred":
         context = self._context
         if self._book_file is None:
-            return _Folded(context, context.symbols.id(self.venue), self.health)
+            levels = levels_named(self._message_file)
+            return _Inferred(levels=levels, context=context, health=self.health)
         levels = levels_of(self._book_file)
         lines = self._lines(opened, self._book_file, width=4 * levels)
         return _BookFile(lines, levels=levels, context=context, health=self.health)
@@ -119,7 +121,7 @@ class LobsterFile:
             },
         )
 
-    def _blocks(self, lines: NumberLines, source: "_BookFile | _Folded") -> Iterator[Slice]:
+    def _blocks(self, lines: NumberLines, source: "_BookFile | _Inferred") -> Iterator[Slice]:
         block = max(1024, min(_BLOCK_LINES_MAX, _BLOCK_NUMBERS // (7 + source.width)))
         number = 0
         while len((parsed := lines.take(block)).valid):
@@ -171,23 +173,30 @@ def _not_lobster(name: str, lines: int) -> FeedError:
     )
 
 
-class _Folded:
-    """Quotes and depth folded from the messages: right only where every order was seen."""
+class _Inferred:
+    """Quotes and depth inferred from the messages: what left the file's levels unseen is wrong."""
 
     width = 0
     damage: FeedError | None = None
 
-    def __init__(self, context: FeedContext, venue_id: int, health: Health) -> None:
-        from tickloop.ingest.order_book import OrderBooks
-
-        self._books = OrderBooks(
-            depth_levels=context.depth_levels, venue_id=venue_id, health=health
-        )
+    def __init__(self, *, levels: int, context: FeedContext, health: Health) -> None:
+        self.width = WIDTH * levels
+        self._health = health
+        self._ladders = Ladders(levels=levels, depth_levels=context.depth_levels, health=health)
+        # With one level, what was the best before is the best guess of what comes next. With
+        # more, levels beyond the file's are stale more often than they are right.
+        remembered = _REMEMBERED if levels == 1 else levels
+        self._memory = np.full(WIDTH * remembered, NULL_LONG, dtype=np.int64)
 
     def rows(self, values: Values, good: npt.NDArray[np.bool_], messages: Messages) -> list[Batch]:
         """Fold one block."""
-        batches = self._books.apply(book_events(values[good], messages.take(good)))
-        return [batch for batch in batches if batch.table in (DEPTH, QUOTE)]
+        values, kept = np.ascontiguousarray(values[good]), messages.take(good)
+        ladders = np.empty((len(values), self.width), dtype=np.int64)
+        tally = np.zeros(2, dtype=np.int64)
+        infer_ladders(values, self._memory, ladders, tally)
+        self._health.count("level_gone_unseen", int(tally[0]))
+        self._health.count("unknown_level", int(tally[1]))
+        return _changes(self._ladders, ladders, kept)
 
 
 class _BookFile:
@@ -218,12 +227,7 @@ class _BookFile:
         ladders = ladders_of(parsed.values, self._levels)[usable]
         kept = messages.take(np.flatnonzero(usable))
         self._check(values[:rows][usable], ladders)
-        return self._ladders.apply(
-            ladders,
-            kept,
-            slots=np.zeros(len(kept), dtype=np.int64),
-            quotable=np.full(len(kept), QUOTE_AFTER, dtype=np.uint8),
-        )
+        return _changes(self._ladders, ladders, kept)
 
     def _check(self, values: Values, ladders: Values) -> None:
         if not len(ladders):
@@ -236,13 +240,23 @@ class _BookFile:
         self._before = before
 
 
+def _changes(ladders: Ladders, rows: Values, messages: Messages) -> list[Batch]:
+    return ladders.apply(
+        rows,
+        messages,
+        slots=np.zeros(len(messages), dtype=np.int64),
+        quotable=np.full(len(messages), QUOTE_AFTER, dtype=np.uint8),
+    )
+
+
 def ladders_of(rows: Values, levels: int) -> Values:
     """Rearrange book file rows (ask price, ask size, bid price, bid size a level) as ladders."""
     ladders = np.empty((len(rows), WIDTH * levels), dtype=np.int64)
     for field, source in ((ASK, 0), (ASK_SIZE, 1), (BID, 2), (BID_SIZE, 3)):
         ladders[:, field::WIDTH] = rows[:, source : 4 * levels : 4]
-    for price, orders in ((BID, BID_ORDERS), (ASK, ASK_ORDERS)):
-        prices = ladders[:, price::WIDTH]
-        prices[np.abs(prices) == _NO_PRICE] = NULL_LONG
+    for price, size, orders in ((BID, BID_SIZE, BID_ORDERS), (ASK, ASK_SIZE, ASK_ORDERS)):
+        absent = np.abs(ladders[:, price::WIDTH]) == _NO_PRICE
+        ladders[:, price::WIDTH][absent] = NULL_LONG
+        ladders[:, size::WIDTH][absent] = NULL_LONG
         ladders[:, orders::WIDTH] = NULL_LONG  # the file does not say
     return ladders

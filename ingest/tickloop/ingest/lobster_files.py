@@ -14,7 +14,9 @@ from tickloop.ingest.numberlines import STREAM_ERRORS, ByteStream
 _ZIP_MAGIC = b"PK"
 _GZIP_MAGIC = b"\x1f\x8b"
 _NAME = re.compile(r"(?:^|SampleFile_)(?P<symbol>[^_/\\]+)_(?P<date>\d{4}-\d{2}-\d{2})_")
+_LEVELS = re.compile(r"_message_(?P<levels>\d{1,4})\.csv")
 _LEVELS_MAX = 1000
+LEVELS_DEFAULT = 10
 
 
 class ByteFile(ByteStream, Protocol):
@@ -131,3 +133,10 @@ def levels_of(book: Member) -> int:
             return 0
     fields = line.count(b",") + 1
     return fields // 4 if fields % 4 == 0 and fields <= 4 * _LEVELS_MAX else 0
+
+
+def levels_named(messages: Member) -> int:
+    """Read a message file's number of levels off its name; LEVELS_DEFAULT if it does not tell."""
+    found = _LEVELS.search(messages.name)
+    levels = int(found["levels"]) if found else 0
+    return levels if 0 < levels <= _LEVELS_MAX else LEVELS_DEFAULT

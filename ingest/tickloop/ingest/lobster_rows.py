@@ -1,13 +1,14 @@
-"""What LOBSTER messages say by themselves: book, trade and status rows, and order-book events."""
+"""What LOBSTER messages say by themselves: book, trade and status rows."""
 
 import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.batch import Batch
-from tickloop.core.dialects.numpy import NULL_CHAR, NULL_LONG, NULL_SYMBOL
+from tickloop.core.dialects.numpy import NULL_CHAR, NULL_SYMBOL
 from tickloop.core.schema import BOOK, STATUS, TRADE
 from tickloop.core.symbols import Symbols
 from tickloop.ingest import events
+from tickloop.ingest.book_rows import BOOK_RANK, TRADE_RANK
 from tickloop.ingest.lobster_steps import (
     CANCEL,
     CROSS,
@@ -23,7 +24,7 @@ from tickloop.ingest.lobster_steps import (
     SUBMIT,
     TYPE,
 )
-from tickloop.ingest.messages import RANK_BOOK, RANK_STATUS, RANK_TRADE, Messages
+from tickloop.ingest.messages import RANK_STATUS, Messages
 
 # Resting side and aggressor by direction + 1; a direction of 0 says nothing.
 _RESTING = np.array([events.SELL, NULL_CHAR, events.BUY], dtype=np.uint8)
@@ -72,7 +73,7 @@ def book_rows(values: Values, messages: Messages, symbols: Symbols) -> Batch:
     values, messages = values[shown], messages.take(shown)
     return messages.rows(
         BOOK,
-        RANK_BOOK,
+        BOOK_RANK,
         action=_ACTIONS[values[:, TYPE]],
         order_id=values[:, ORDER_ID],
         side=_sides(values, _RESTING),
@@ -94,7 +95,7 @@ def trade_rows(values: Values, messages: Messages, symbols: Symbols) -> Batch:
     sides = _sides(values, _AGGRESSOR)
     sides[kinds == CROSS] = NULL_CHAR  # nobody is the aggressor of an auction
     return messages.rows(
-        TRADE, RANK_TRADE, price=values[:, PRICE], size=values[:, SIZE], side=sides, cond=cond
+        TRADE, TRADE_RANK, price=values[:, PRICE], size=values[:, SIZE], side=sides, cond=cond
     )
 
 
@@ -104,21 +105,3 @@ def status_rows(values: Values, messages: Messages, symbols: Symbols) -> Batch:
     values, messages = values[halts], messages.take(halts)
     names = [_STATES.get(int(price), "unknown") for price in values[:, PRICE]]
     return messages.rows(STATUS, RANK_STATUS, state=symbols.ids(names))
-
-
-def book_events(values: Values, messages: Messages) -> npt.NDArray[np.void]:
-    """Make order-book events of the changes to displayed orders, for books to fold."""
-    shown = values[:, TYPE] <= EXECUTE
-    values, messages = values[shown], messages.take(shown)
-    made = np.zeros(len(values), dtype=events.EVENT)
-    for name in ("ref_order_id", "trade_id"):
-        made[name] = NULL_LONG
-    for name in ("cond", "mpid"):
-        made[name] = NULL_SYMBOL
-    made["time"], made["venue_time"] = messages.time, messages.venue_time
-    made["message"], made["sym"] = messages.number, messages.sym
-    made["order_id"], made["price"] = values[:, ORDER_ID], values[:, PRICE]
-    made["size"], made["side"] = values[:, SIZE], _sides(values, _RESTING)
-    made["action"] = _ACTIONS[values[:, TYPE]]
-    made["flags"] = events.LAST
-    return made

@@ -1,4 +1,4 @@
-"""How one LOBSTER message turns a level-N book row into the next, checked on every row."""
+"""How one LOBSTER message turns a level-N book row into the next: checked, or inferred."""
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +42,8 @@ def _remove(ladder: npt.NDArray[np.int64], side: int, level: int) -> None:
     levels = ladder.shape[0] // WIDTH
     for upper in range(level, levels - 1):
         _move(ladder, side, upper, upper + 1)
-    ladder[WIDTH * (levels - 1) + side] = NULL_LONG
-    ladder[WIDTH * (levels - 1) + BID_SIZE + side] = 0
+    for field in (side, BID_SIZE + side):
+        ladder[WIDTH * (levels - 1) + field] = NULL_LONG
 
 
 @inline_kernel
@@ -115,3 +115,63 @@ def broken_steps(
             broken += 1
         before[:] = ladders[row]
     return broken
+
+
+@inline_kernel
+def _drop_better(ladder: npt.NDArray[np.int64], side: int, price: int, inclusive: bool) -> int:
+    """Remove the levels of a side that are better than a price; return how many there were."""
+    dropped = 0
+    while ladder[side] != NULL_LONG:
+        best = ladder[side]
+        better = best > price if side == BID else best < price
+        if not better and not (inclusive and best == price):
+            break
+        _remove(ladder, side, 0)
+        dropped += 1
+    return dropped
+
+
+@inline_kernel
+def _believe(ladder: npt.NDArray[np.int64], message: npt.NDArray[np.int64], levels: int) -> int:
+    """Remove levels that a message shows to be gone; return how many.
+
+    The file is silent about what is deeper than its levels, so a level that was remembered may
+    have gone out of sight. A submission does not cross, so levels on the other side up to its
+    price are gone; an execution is at the best price, so better ones are gone; and in a file of
+    one level every message is at the best price of its side.
+    """
+    kind, price = message[TYPE], message[PRICE]
+    side = BID if message[DIRECTION] > 0 else ASK
+    gone = 0
+    if kind == SUBMIT:
+        gone += _drop_better(ladder, ASK - side, price, True)
+    if kind == EXECUTE or levels == 1:
+        gone += _drop_better(ladder, side, price, False)
+    return gone
+
+
+@kernel("void(int64[:, ::1], int64[::1], int64[:, ::1], int64[::1])")
+def infer_ladders(
+    messages: npt.NDArray[np.int64],
+    memory: npt.NDArray[np.int64],
+    ladders: npt.NDArray[np.int64],
+    tally: npt.NDArray[np.int64],
+) -> None:
+    """Fold messages over the levels they tell of, and write the best levels after each.
+
+    `memory` is a deep ladder that is carried from call to call; `ladders` has the file's number
+    of levels. `tally` counts levels found gone, and messages about a level that was not known.
+    """
+    levels = ladders.shape[1] // WIDTH
+    for row in range(messages.shape[0]):
+        message = messages[row]
+        if SUBMIT <= message[TYPE] <= EXECUTE:
+            tally[0] += _believe(memory, message, levels)
+            side = BID if message[DIRECTION] > 0 else ASK
+            level = _level_of(memory, side, message[PRICE])
+            known = (
+                level < memory.shape[0] // WIDTH and memory[WIDTH * level + side] == message[PRICE]
+            )
+            tally[1] += message[TYPE] != SUBMIT and not known
+            step(memory, message)
+        ladders[row, :] = memory[: ladders.shape[1]]

@@ -11,18 +11,16 @@ from tickloop.core.dialects.numpy import NULL_LONG
 from tickloop.core.interleave import interleave
 from tickloop.core.kernel import kernel
 from tickloop.core.schema import INSTRUMENT, Table
+from tickloop.ingest.book_rows import KEYS_PER_MESSAGE
 from tickloop.ingest.feed import CutRule, cut_end
 
-# A message's number times this, plus a rank, orders the rows of all tables.
-RANKS = 64
+# A message's number times RANKS, plus a rank, orders the rows of all tables. The ranks of book,
+# trade, depth and quote rows are the books' own.
+RANKS = KEYS_PER_MESSAGE
 RANK_INSTRUMENT = 0
 RANK_STATUS = 1
 RANK_IMBALANCE = 2
 RANK_QUOTE_BEFORE = 4  # the BBO that a trade met, where the venue sends both in one message
-RANK_BOOK = 16
-RANK_TRADE = 32
-RANK_DEPTH = 40
-RANK_QUOTE = 48
 
 
 @dataclass(frozen=True, slots=True)
