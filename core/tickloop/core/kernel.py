@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_KERNELS: list[tuple[Any, tuple[str, ...]]] = []
+_KERNELS: list[tuple[Any, tuple[object, ...]]] = []
 
 
 def _source_roots() -> list[Path]:
@@ -56,11 +57,17 @@ if not numba.config.DISABLE_JIT:
     numba.config.CACHE_DIR = str(cache_directory())
 
 
-def kernel(*signatures: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def records(dtype: np.dtype[Any], dimensions: int = 1) -> Any:
+    """Give Numba's type of a contiguous array of records, for use in a kernel's signature."""
+    return numba.typeof(np.empty((0,) * dimensions, dtype=dtype))
+
+
+def kernel(*signatures: object) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function over arrays and scalars; the Python body is the specification.
 
-    `signatures` are Numba signatures such as ``"int64(uint8[::1], int64)"``; they are what
-    `warm_up` compiles. A kernel must not hold objects, do I/O, read a clock or log.
+    `signatures` are Numba signatures such as ``"int64(uint8[::1], int64)"``, or, where records
+    are passed, ``types.int64(records(EVENT), types.int64)``; they are what `warm_up` compiles.
+    A kernel must not hold objects, do I/O, read a clock or log.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
