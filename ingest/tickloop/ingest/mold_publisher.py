@@ -70,6 +70,13 @@ class MoldStore:
                 self._firsts.pop(0)
         return packet
 
+    def forget(self) -> None:
+        """Drop every packet that was kept: no request for them is answered any more."""
+        with self._lock:
+            self._firsts.clear()
+            self._packets.clear()
+            self._held_bytes = 0
+
     def rewind(self, first: int, count: int, *, packets_max: int) -> Iterator[bytes]:
         """Yield packets that hold messages `first` to `first + count - 1`, as far as kept."""
         for _ in range(packets_max):

@@ -74,6 +74,7 @@ class PcapReader:
         self._interfaces = np.zeros((walk.INTERFACES_MAX, 4), dtype=np.int64)
         self._counts = np.zeros(len(walk.COUNTS), dtype=np.int64)
         self._reported = self._counts.copy()
+        self._cut = False
         try:
             self._file: io.BufferedReader = path.open("rb")
         except OSError as error:
@@ -139,6 +140,7 @@ class PcapReader:
             try:
                 got = self._stream.readinto1(view[end:])
             except (OSError, EOFError, zlib.error) as error:
+                self._cut = True
                 self._damage(
                     f"uncompressed byte {self._stream_byte(end)}: {error}; the file is cut or"
                     " damaged: fetch it again; what came before was kept"
@@ -168,7 +170,7 @@ class PcapReader:
         if magic == PCAPNG_MAGIC:
             return start
         if end == start:
-            if not self.health.damage:
+            if not self._cut:
                 self._damage("empty, a pcap or pcapng capture expected; capture or fetch it again")
             return -1
         if magic not in PCAP_MAGICS:
@@ -204,7 +206,7 @@ class PcapReader:
                 f"byte {where}: the {record} here {text}; the packets before it were kept: cut the"
                 " file there, or capture it again"
             )
-        elif end > at or state[walk.SKIP] > 0:
+        elif not self._cut and (end > at or state[walk.SKIP] > 0):
             missing = int(state[walk.SKIP]) or int(state[walk.NEED]) - (end - at)
             self._damage(
                 f"byte {self._stream_byte(end)}: the file ends in the middle of the {record} that"

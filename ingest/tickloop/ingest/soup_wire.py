@@ -61,7 +61,7 @@ def walk_soup(
             frames[0, column] = at + 3
             frames[1, column] = length - 1
             state[FRAMES] = column + 1
-        elif kind == SERVER_HEARTBEAT or kind == CLIENT_HEARTBEAT:
+        elif kind in (SERVER_HEARTBEAT, CLIENT_HEARTBEAT):
             state[HEARTBEATS] += 1
         elif kind == DEBUG:
             state[DEBUGS] += 1
