@@ -12,9 +12,9 @@ from itertools import accumulate
 
 import numpy as np
 
-from tickloop.core.errors import StoreError
+from tickloop.core.errors import StoreError, WireError
 from tickloop.tickerplant.mapped_file import Bytes
-from tickloop.tickerplant.q_compress import decompress
+from tickloop.tickerplant.q_compress import decompress_message
 
 MAGIC = b"kxzipped"
 ENCRYPTED_MAGIC = b"kxzippEd"
@@ -124,8 +124,11 @@ def _from_message(block: Bytes, expected: int) -> Bytes | None:
     """Unpack a block that is a whole compressed IPC message, whose header counts 8 bytes."""
     if len(block) < 12 or struct.unpack_from("<i", block.data, 8)[0] != expected + 8:
         return None
-    plain = decompress(block, expected + 8)
-    return None if plain is None else plain[8:]
+    try:
+        plain = decompress_message(block.tobytes(), limit=expected + 8)
+    except WireError:
+        return None
+    return np.frombuffer(plain, dtype=np.uint8)[8:]
 
 
 def _from_zlib(block: Bytes, expected: int) -> Bytes | None:
