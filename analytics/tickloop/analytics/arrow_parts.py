@@ -119,5 +119,3 @@ def _constant_date(part: Part) -> "pa.Array":
     day = None if part.session is None else (part.session - EPOCH_DATE).days + _UNIX_DAYS
     value = pa.array([day], type=pa.int32()).cast(pa.date32())
     return pa.RunEndEncodedArray.from_arrays(pa.array([part.rows], type=pa.int64()), value)
-
-

@@ -151,6 +151,7 @@ class SqlSession:
             selects = [_no_rows(columns, fractional=fractional, with_date=not has_own_date)]
         self._running.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL '.join(selects)}")
 
+
 def _fractional(snapshot: Snapshot) -> bool:
     return snapshot.manifest.catalog.fractional
 
@@ -208,4 +209,3 @@ def _explained(error: Exception, tables: Mapping[str, Table]) -> str:
         ]
         return "\n".join([text, *listed])
     return text
-

@@ -59,7 +59,9 @@ class Snapshot:
         for chunk, segments in self.chunks.items():
             if table.name in segments and (dates is None or chunk.session in dates):
                 segment = segments[table.name]
-                yield self._part(table, chunk.session, RdbPart(table.name, segment, 0, segment.rows))
+                yield self._part(
+                    table, chunk.session, RdbPart(table.name, segment, 0, segment.rows)
+                )
 
     def _todays(self, table: Table, dates: Collection[date] | None) -> Iterable[Part]:
         calendar = SessionCalendar(zone=self.manifest.zone, roll_ns=self.manifest.roll_ns)
