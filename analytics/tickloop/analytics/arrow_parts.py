@@ -1,6 +1,6 @@
 """Parts as Arrow arrays over the same memory: fixed-width columns are never copied."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tickloop.core.clock import EPOCH_DATE
 from tickloop.core.schema import Kind, Table
 from tickloop.tickerplant.part import Part
-from tickloop.tickerplant.segment import Text, Values
+from tickloop.tickerplant.segment import Text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,7 +92,7 @@ def symbol_array(ids: Array, names: "pa.Array") -> "pa.Array":
     import pyarrow as pa
 
     ids = np.ascontiguousarray(ids)
-    named = (ids >= 0) & (ids < len(names))
+    named = np.less(ids, len(names)) & np.greater_equal(ids, 0)
     bitmap = None if named.all() else pa.py_buffer(np.packbits(named, bitorder="little"))
     kind = pa.dictionary(pa.from_numpy_dtype(ids.dtype), pa.string())
     return pa.DictionaryArray.from_buffers(kind, len(ids), [bitmap, pa.py_buffer(ids)], names)

@@ -7,7 +7,7 @@ UTC; every table has a column `date`, the session date, for history and today's 
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.arrow_parts import DATE, Dictionaries, tables_of
@@ -62,12 +62,15 @@ class SqlSession:
         snapshot = self.database.snapshot()
         # What a query declares is temporary in its own connection, and goes with it.
         self._running = self._connection.cursor()
+        named: Collection[str] = ()
         try:
             statement = self._single(text)
-            self._declare(snapshot, self._reading(statement))
+            need = self._reading(statement)
+            named = need.filters.keys()
+            self._declare(snapshot, need)
             return _in_utc(self._running.sql(statement).to_arrow_table())
         except duckdb.Error as error:
-            raise QueryError(_explained(error, snapshot.tables)) from error
+            raise QueryError(_explained(error, snapshot.tables, named)) from error
         finally:
             self._running.close()
 
@@ -146,9 +149,11 @@ class SqlSession:
         has_own_date = DATE in table.names
         listed = [dialect.expression(column, fractional=fractional) for column in columns]
         listed += [] if has_own_date else [dialect.quoted(DATE)]
-        selects = [f"SELECT {', '.join(listed)} FROM {dialect.quoted(source)}" for source in raw]
-        if not selects:
-            selects = [_no_rows(columns, fractional=fractional, with_date=not has_own_date)]
+        # Names are quoted and come from the schema, not from the user.
+        selects = [
+            f"SELECT {', '.join(listed)} FROM {dialect.quoted(source)}"  # noqa: S608
+            for source in raw
+        ] or [_no_rows(columns, fractional=fractional, with_date=not has_own_date)]
         self._running.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL '.join(selects)}")
 
 
@@ -197,15 +202,17 @@ def _in_utc(table: "pa.Table") -> "pa.Table":
     return table
 
 
-def _explained(error: Exception, tables: Mapping[str, Table]) -> str:
+def _explained(error: Exception, tables: Mapping[str, Table], named: Collection[str]) -> str:
+    """Add what there is to what DuckDB said; it only knows what the statement named."""
     text = str(error)
-    if "does not exist" in text and "Table" in text:
+    if "Table with name" in text:
         return f"{text}\nTables: {', '.join(sorted(tables))}"
     if "Binder Error" in text and "column" in text.lower():
+        text = re.sub(r"\nCandidate bindings: .*", "", text)
         listed = [
-            f"{name}({', '.join((DATE, *table.names))})"
+            f"{name} has: {', '.join((DATE, *table.names))}"
             for name, table in sorted(tables.items())
-            if re.search(rf"\b{re.escape(name)}\b", text)
+            if name.lower() in named
         ]
         return "\n".join([text, *listed])
     return text

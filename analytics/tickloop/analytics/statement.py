@@ -143,7 +143,7 @@ def _table_name(node: Node) -> str:
 
 
 def _common_table_names(tree: Node) -> set[str]:
-    names = set()
+    names: set[str] = set()
     for node in _nodes(tree):
         entries = node.get("cte_map")
         if isinstance(entries, dict):
@@ -178,7 +178,7 @@ def _mentions(tree: Node) -> Iterator[_Mention]:
 
 def _from(
     node: Node,
-    prunable: bool,  # noqa: FBT001
+    prunable: bool,
     leaves: list[_Mention],
     equalities: list[tuple[tuple[str, str], tuple[str, str]]],
     seen: set[int],

@@ -5,13 +5,11 @@ because a flush or a merge may remove their files; partitions are opened when th
 because rows of a partition beyond the manifest's `merged` do not count anyway.
 """
 
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from tickloop.core.catalog import Catalog
 from tickloop.core.errors import DataDirectoryError, StoreError
 from tickloop.core.schema import Table
 from tickloop.tickerplant import manifest as manifests
@@ -155,7 +153,7 @@ class Database:
 
 def _signature(path: Path) -> _Signature | None:
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size

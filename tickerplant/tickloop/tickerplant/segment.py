@@ -10,6 +10,7 @@ One process writes; any process may map the file at any time. The writer stores 
 after the rows, as one aligned int64: what a reader sees below the count it read is complete.
 """
 
+import itertools
 import json
 import mmap
 import os
@@ -56,7 +57,7 @@ class Text:
         """Copy the rows out as bytes."""
         bounds = [self.start, *self.ends.tolist()]
         heap = self.heap[: bounds[-1]].tobytes()
-        return [heap[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [heap[a:b] for a, b in itertools.pairwise(bounds)]
 
 
 Values = Array | Text
@@ -180,7 +181,7 @@ class SegmentWriter:
     @property
     def last_seq(self) -> int:
         """The seq of the last row; there must be one."""
-        return int(self.blocks["seq"][self.rows - 1])  # type: ignore[call-overload]
+        return int(self.blocks["seq"][self.rows - 1])
 
     def files(self) -> list[Path]:
         """List the segment's file and its text files."""
@@ -245,7 +246,7 @@ def _plain(values: "Values") -> Array:
 
 def _write_heap(door: FileDoor, path: Path, texts: Sequence["Values"]) -> list[Array]:
     pieces: list[Piece] = []
-    ends = []
+    ends: list[Array] = []
     used = 0
     for text in texts:
         assert isinstance(text, Text), "a text column expected"
@@ -317,11 +318,11 @@ class Segment:
 
     def time(self, row: int) -> int:
         """Give a row's time."""
-        return int(self._blocks["time"][row])  # type: ignore[call-overload]
+        return int(self._blocks["time"][row])
 
     def last_seq(self) -> int:
         """Give the seq of the last row; there must be one."""
-        return int(self._blocks["seq"][self.rows - 1])  # type: ignore[call-overload]
+        return int(self._blocks["seq"][self.rows - 1])
 
     def columns(self, first: int, stop: int) -> Mapping[str, Values]:
         """Give rows without copying; they must lie below a row count that was read."""
