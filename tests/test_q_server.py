@@ -219,9 +219,9 @@ def test_listening_to_other_machines_needs_an_authenticator() -> None:
 def test_a_port_in_use_is_named_with_what_to_do() -> None:
     with serving() as (server, _), pytest.raises(ConfigError, match=f"port {server.port}.*in use"):
         Server(Echo(), port=server.port, limits=LIMITS)
-    with pytest.raises(ConfigError, match="0 .* to 65535"):
+    with pytest.raises(ConfigError, match="to 65535 expected"):
         Server(Echo(), port=70_000, limits=LIMITS)
-    with pytest.raises(ConfigError, match="cannot listen on 127.300.0.1"):
+    with pytest.raises(ConfigError, match="cannot listen"):
         Server(Echo(), port=0, limits=LIMITS, host="127.300.0.1", authenticate=lambda u, p: True)
 
 
