@@ -253,13 +253,14 @@ def touch(books: Books, rows: Rows, event: np.void, depth_levels: int) -> int:
 def miss(books: Books, rows: Rows, event: np.void) -> None:
     """Record an event whose order is not known: its row is kept, the book stays as it is.
 
-    Price and side are then what the event itself says, which is nothing for most venues.
+    Price and side are then what the event itself says, which is nothing for most venues. A fill
+    that a later event takes away is not counted: in an auction orders fill that never rested.
     """
     action = event["action"]
     if action not in (REDUCE, DELETE, EXECUTE, EXECUTE_AT, REPLACE, MODIFY, BOOK_EXECUTE):
         books.tally[UNKNOWN_ACTION] += 1
         return
-    books.tally[UNKNOWN_ORDER] += 1
+    books.tally[UNKNOWN_ORDER] += action != BOOK_EXECUTE
     executes = action in (EXECUTE, EXECUTE_AT)
     shown = EXECUTE if executes else action
     resting = NULL_LONG if action == EXECUTE_AT else event["price"]

@@ -1,19 +1,19 @@
 """Databento DBN files as a feed: whole, live-captured or fragments, versions 1 to 3."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.batch import Batch, Slice
-from tickloop.core.clock import DAY_NS, EPOCH_UNIX_NS, NULL_TIME
+from tickloop.core.clock import DAY_NS, NULL_TIME
 from tickloop.core.errors import FeedError, SchemaError
 from tickloop.ingest import dbn_layouts as dbn
 from tickloop.ingest import dbn_rows as rows
 from tickloop.ingest.dbn_stream import DbnBytes, Records, RecordStream
-from tickloop.ingest.dbn_symbols import DbnSymbols
+from tickloop.ingest.dbn_symbols import DbnSymbols, venue_of
 from tickloop.ingest.feed import FeedContext, Health
 from tickloop.ingest.ladders import Ladders
 from tickloop.ingest.messages import Messages, never_back, slices_of
@@ -50,9 +50,10 @@ class DbnFile:
         if size:
             metadata = dbn.decode_metadata(prefix + self._metadata(size), path)
             prefix = b""
-        self.venue = metadata.dataset.partition(".")[0]
+        publisher = int.from_bytes(prefix[2:4], "little")
+        self.venue = venue_of(publisher, metadata.dataset)
         self._records = RecordStream(self._bytes, prefix)
-        self._decoder = _Decoder(context, self.health, metadata)
+        self._decoder = _Decoder(context, self.health, metadata, self.venue)
 
     def _metadata(self, size: int) -> bytes:
         """Read metadata piece by piece: a wrong size must not allocate what is not there."""
@@ -90,7 +91,9 @@ def _open(path: Path) -> DbnBytes:
 class _Decoder:
     """Turns blocks of records into slices; remembers symbols, books and ladders."""
 
-    def __init__(self, context: FeedContext, health: Health, metadata: dbn.Metadata) -> None:
+    def __init__(
+        self, context: FeedContext, health: Health, metadata: dbn.Metadata, venue: str
+    ) -> None:
         self._context = context
         self._health = health
         self._symbols = DbnSymbols(
@@ -99,14 +102,21 @@ class _Decoder:
         self._is_tbbo = metadata.schema in ("tbbo", "tcbbo")
         self._time = NULL_TIME
         self._declared: set[int] = set()
-        self._speakers = np.empty(0, dtype=np.int64)  # who speaks, by slot
+        self._venue = venue
+        self._trades_by = _Speakers(health)
+        self._quotes_by = _Speakers(health)
         self._best = Ladders(levels=1, depth_levels=0, health=health)
         self._levels = Ladders(levels=10, depth_levels=context.depth_levels, health=health)
-        self.books = OrderBooks(
-            depth_levels=context.depth_levels,
-            venue_id=context.symbols.id(metadata.dataset.partition(".")[0]),
-            broken_id=context.symbols.id("broken"),
-            health=health,
+
+    @cached_property
+    def books(self) -> OrderBooks:
+        """Make the books when order-by-order records ask for them first."""
+        symbols = self._context.symbols
+        return OrderBooks(
+            depth_levels=self._context.depth_levels,
+            venue_id=symbols.id(self._venue),
+            broken_id=symbols.id("broken"),
+            health=self._health,
         )
 
     def slices(self, records: Records) -> Iterator[Slice]:
@@ -178,8 +188,11 @@ class _Decoder:
             for at, records in definitions
         ]
         self._declared.update(*(batch.columns["sym"].tolist() for batch in batches))
-        bare = [int(at) for at, sym in zip(first, symbols.tolist(), strict=True)
-                if sym not in self._declared]  # fmt: skip
+        bare = [
+            int(at)
+            for at, sym in zip(first, symbols.tolist(), strict=True)
+            if sym not in self._declared
+        ]
         self._declared.update(symbols.tolist())
         if bare:
             picked = messages.take(np.array(sorted(bare), dtype=np.int64))
@@ -191,32 +204,22 @@ class _Decoder:
             rows.imbalance_rows(records, messages.take(at))
             for at, records in block.groups(frozenset({dbn.IMBALANCE}))
         ]
+        states, reasons = dbn.status_states(), dbn.status_reasons()
         for at, records in block.groups(frozenset({dbn.STATUS})):
+            of = messages.take(at)
             batches.append(
-                rows.status_rows(
-                    records, messages.take(at), self._context.symbols,
-                    states=dbn.status_states(), reasons=dbn.status_reasons(),
-                )  # fmt: skip
+                rows.status_rows(records, of, self._context.symbols, states=states, reasons=reasons)
             )
         return batches
-
-    def _speaks(self, slots: npt.NDArray[np.int64], speaker: int) -> npt.NDArray[np.bool_]:
-        """Tell where `speaker` is the most detailed source that the slot has had so far."""
-        grown = int(slots.max(initial=-1)) + 1 - len(self._speakers)
-        if grown > 0:
-            self._speakers = np.append(self._speakers, np.full(grown, _NOBODY))
-        self._speakers[slots] = np.minimum(self._speakers[slots], speaker)
-        speaks = np.asarray(self._speakers[slots] == speaker)
-        self._health.count("told_twice", int(np.count_nonzero(~speaks)))
-        return speaks
 
     def _orders(
         self, block: "_Block", messages: Messages, slots: npt.NDArray[np.int64]
     ) -> list[Batch]:
         batches: list[Batch] = []
         for at, records in block.groups(frozenset({dbn.MBO})):
-            self._speaks(slots[at], _BY_ORDER)
             self._count_flags(records)
+            self._quotes_by.speaks(slots[at], _BY_ORDER)
+            self._trades_by.speaks(slots[at[rows.is_trade(records)]], _BY_ORDER)
             events = rows.book_events(records, messages.take(at))
             known = events["action"] != 0
             self._health.count("no_book_action", int(np.count_nonzero(~known)))
@@ -235,13 +238,13 @@ class _Decoder:
             return []
         batches, positions, ladders, modes = [], [], [], []
         for rtype, at, records in groups:
-            speaks = self._speaks(slots[at], speaker)
-            at, records = at[speaks], records[speaks]
             self._count_flags(records)
             sampled = rtype in dbn.SAMPLED
             if not sampled:
                 traded = rows.is_trade(records)
-                batches.append(rows.trade_rows(records[traded], messages.take(at[traded])))
+                batches.append(self._traded(at[traded], records[traded], messages, slots, speaker))
+            speaks = self._quotes_by.speaks(slots[at], speaker)
+            at, records = at[speaks], records[speaks]
             with_trades = self._is_tbbo or rtype in (dbn.TBBO, dbn.TCBBO)
             positions.append(at)
             ladders.append(rows.ladders_of(records))
@@ -262,10 +265,20 @@ class _Decoder:
     ) -> list[Batch]:
         batches = []
         for at, records in block.groups(frozenset({dbn.MBP_0})):
-            speaks = self._speaks(slots[at], _BY_TRADE)
-            self._count_flags(records[speaks])
-            batches.append(rows.trade_rows(records[speaks], messages.take(at[speaks])))
+            self._count_flags(records)
+            batches.append(self._traded(at, records, messages, slots, _BY_TRADE))
         return batches
+
+    def _traded(
+        self,
+        at: Positions,
+        records: npt.NDArray[np.void],
+        messages: Messages,
+        slots: npt.NDArray[np.int64],
+        speaker: int,
+    ) -> Batch:
+        speaks = self._trades_by.speaks(slots[at], speaker)
+        return rows.trade_rows(records[speaks], messages.take(at[speaks]))
 
     def _count_flags(self, records: npt.NDArray[np.void]) -> None:
         for name, flag in (
@@ -273,6 +286,24 @@ class _Decoder:
             ("maybe_bad_book", rows.FLAG_MAYBE_BAD_BOOK),
         ):
             self._health.count(name, int(np.count_nonzero(records["flags"] & flag)))
+
+
+class _Speakers:
+    """Who tells of each instrument: the most detailed source that it has had so far."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._by_slot = np.empty(0, dtype=np.int64)
+
+    def speaks(self, slots: npt.NDArray[np.int64], speaker: int) -> npt.NDArray[np.bool_]:
+        """Tell where nobody more detailed than `speaker` has spoken."""
+        grown = int(slots.max(initial=-1)) + 1 - len(self._by_slot)
+        if grown > 0:
+            self._by_slot = np.append(self._by_slot, np.full(grown, _NOBODY))
+        self._by_slot[slots] = np.minimum(self._by_slot[slots], speaker)
+        speaks = np.asarray(self._by_slot[slots] == speaker)
+        self._health.count("told_twice", int(np.count_nonzero(~speaks)))
+        return speaks
 
 
 class _Block:

@@ -1,5 +1,6 @@
 """DBN's own words: metadata and record layouts of versions 1 to 3. The vendor's package is here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ class Metadata:
 def _with_levels(layout: list[tuple[str, str]]) -> np.dtype[Any]:
     """Lay the fields `bid_px_00, ask_px_00 ... ask_ct_09` out as one field of levels."""
     flat = np.dtype(layout)
-    fields = flat.fields or {}
+    fields: Mapping[str, Any] = flat.fields or {}
     first = [name for name in flat.names or () if name.endswith("_00")]
     if not first:
         return flat
@@ -115,8 +116,10 @@ def metadata_size(prefix: bytes, path: object) -> int:
         return size
     record = np.frombuffer(prefix[:2].ljust(2, b"\0"), dtype=np.uint8)
     rtype, size = int(record[1]), 4 * int(record[0])
-    if rtype not in NAMES or size < HEADER.itemsize or (
-        rtype in TABLED and layout_of(rtype, size) is None
+    if (
+        rtype not in NAMES
+        or size < HEADER.itemsize
+        or (rtype in TABLED and layout_of(rtype, size) is None)
     ):
         raise FeedError(
             f"{path}: starts with {prefix[:4]!r}, expected {MAGIC!r} (a DBN file, plain or"

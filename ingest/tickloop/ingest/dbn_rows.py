@@ -58,8 +58,12 @@ _SIDES[ord("B")], _SIDES[ord("A")] = events.BUY, events.SELL
 _CROSSES = np.full(256, NULL_CHAR, dtype=np.uint8)
 _CROSSES[ord("A") : ord("Z") + 1] = np.arange(ord("A"), ord("Z") + 1)
 _KINDS = {
-    "B": "bond", "C": "option", "F": "future", "I": "index", "K": "equity", "M": "mixed_spread",
-    "P": "option", "S": "future_spread", "T": "option_spread", "X": "spot", "Y": "spot",
+    ord(character): kind
+    for character, kind in {
+        "B": "bond", "C": "option", "F": "future", "I": "index", "K": "equity",
+        "M": "mixed_spread", "P": "option", "S": "future_spread", "T": "option_spread",
+        "X": "spot", "Y": "spot",
+    }.items()
 }  # fmt: skip
 _PUT_CALL = np.full(256, NULL_CHAR, dtype=np.uint8)
 _PUT_CALL[ord("C")], _PUT_CALL[ord("P")] = ord("C"), ord("P")
@@ -90,7 +94,7 @@ def sizes(column: npt.NDArray[Any]) -> Longs:
 
 def is_trade(records: Records) -> npt.NDArray[np.bool_]:
     """Tell which records are trades."""
-    return characters(records["action"]) == ord("T")
+    return np.asarray(characters(records["action"]) == ord("T"))
 
 
 def trade_rows(records: Records, messages: Messages) -> Batch:
@@ -212,13 +216,12 @@ def _floats(column: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def instrument_rows(records: Records, messages: Messages, symbols: Symbols) -> Batch:
     """Make an instrument row of every definition."""
     classes = characters(records["instrument_class"])
-    kinds = symbols.ids(_KINDS.get(chr(value), "") for value in range(128))
     expiry = instants(records["expiration"])
     lots = records["min_lot_size_round_lot"]
     return messages.rows(
         INSTRUMENT,
         RANK_INSTRUMENT,
-        kind=kinds[np.minimum(classes, 127)],
+        kind=_named(classes, _KINDS, symbols),
         price_unit=np.full(len(records), PRICE_UNIT, dtype=np.int32),
         size_unit=np.full(len(records), SIZE_UNIT, dtype=np.int32),
         tick=_floats(records["min_price_increment"]),

@@ -34,7 +34,7 @@ class DbnBytes:
             self._packed = stream.read(len(ZSTD_MAGIC)) == ZSTD_MAGIC
         self._stream = self._open()
 
-    def _open(self) -> Any:  # noqa: ANN401 - a file, or pyarrow's, which has no types
+    def _open(self) -> Any:
         if not self._packed:
             return self.path.open("rb")
         import pyarrow as pa
@@ -78,10 +78,13 @@ class DbnBytes:
 
 @kernel("int64(uint8[::1], int64, int64[::1], int64[::1])")
 def _walk(
-    data: npt.NDArray[np.uint8], end: int, offsets: npt.NDArray[np.int64], stop: npt.NDArray[np.int64]
+    data: npt.NDArray[np.uint8],
+    end: int,
+    offsets: npt.NDArray[np.int64],
+    stop: npt.NDArray[np.int64],
 ) -> int:
     """Find whole records below `end`; stop is (where it stopped, why)."""
-    at = 0
+    at = np.int64(0)
     records = 0
     stop[1] = 0
     while at + 16 <= end and records < offsets.shape[0]:
