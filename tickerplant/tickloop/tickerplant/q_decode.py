@@ -56,8 +56,8 @@ class DecodeLimits:
     values: int
 
 
-# A list of two-byte atoms costs some 60 bytes of memory an item: 4 million stay below 300 MB.
-LIMITS = DecodeLimits(depth=64, values=4_000_000)
+# A value costs up to 200 bytes of memory (an empty vector), whatever it costs on the wire.
+LIMITS = DecodeLimits(depth=64, values=2_000_000)
 
 
 @kernel("int64(Array(uint8, 1, 'C', readonly=True), int64, int64)")
