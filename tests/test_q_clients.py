@@ -35,7 +35,9 @@ from tickloop.tickerplant.q_values import (
 
 pytestmark = pytest.mark.usefixtures("kx")
 
-LIMITS = ServerLimits(message_bytes=1 << 24, queue_bytes=1 << 22, connections=8, login_s=5.0)
+LIMITS = ServerLimits(
+    message_bytes=1 << 24, message_values=100_000, queue_bytes=1 << 22, connections=8, login_s=5.0
+)
 TRADE = table(
     {
         "time": vector(QType.TIMESTAMP, [1, 2]),

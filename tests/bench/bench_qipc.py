@@ -41,7 +41,9 @@ from tickloop.tickerplant.q_values import (
 
 ROWS = 1000
 ONE_ROW_MESSAGES = 200_000
-LIMITS = ServerLimits(message_bytes=1 << 26, queue_bytes=1 << 24, connections=4, login_s=5.0)
+LIMITS = ServerLimits(
+    message_bytes=1 << 26, message_values=100_000, queue_bytes=1 << 24, connections=4, login_s=5.0
+)
 GENERATOR = np.random.default_rng(1)
 SYMBOLS = Symbols(f"SYM{i}" for i in range(500))
 TEXT = SymbolText(SYMBOLS)

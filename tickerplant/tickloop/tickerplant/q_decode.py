@@ -56,7 +56,8 @@ class DecodeLimits:
     values: int
 
 
-# A value costs up to 200 bytes of memory (an empty vector), whatever it costs on the wire.
+# A value costs up to 240 bytes of memory (an empty vector) and 3 us, whatever it costs on the
+# wire. A process that must not stall allows fewer.
 LIMITS = DecodeLimits(depth=64, values=2_000_000)
 
 
