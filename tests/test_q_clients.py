@@ -23,7 +23,6 @@ from tickloop.tickerplant.q_server import Server, ServerLimits
 from tickloop.tickerplant.q_values import (
     IDENTITY,
     QType,
-    Table,
     Value,
     count_of,
     items,
@@ -36,7 +35,9 @@ from tickloop.tickerplant.q_values import (
 
 pytestmark = pytest.mark.usefixtures("kx")
 
-LIMITS = ServerLimits(message_bytes=1 << 24, queue_bytes=1 << 22, connections=8, login_s=5.0)
+LIMITS = ServerLimits(
+    message_bytes=1 << 24, message_values=100_000, queue_bytes=1 << 22, connections=8, login_s=5.0
+)
 TRADE = table(
     {
         "time": vector(QType.TIMESTAMP, [1, 2]),
@@ -208,8 +209,3 @@ asyncio.run(main())
         said = run_client(server, handler, body)
         assert said == ["trade", ["upd", "trade", [5, 7]], ["upd", "trade", [5, 7]]]
         assert handler.subscribed == [Sub(("trade",), ("AAPL", "MSFT"))]
-
-
-def test_the_table_that_is_served_is_a_table_of_equal_columns() -> None:
-    assert isinstance(TRADE, Table)
-    assert len(TRADE) == 2
