@@ -13,6 +13,7 @@ from itertools import accumulate
 import numpy as np
 
 from tickloop.core.errors import StoreError
+from tickloop.tickerplant.lz4_block import decode
 from tickloop.tickerplant.mapped_file import Bytes
 from tickloop.tickerplant.q_compress import decompress
 
@@ -20,7 +21,7 @@ MAGIC = b"kxzipped"
 ENCRYPTED_MAGIC = b"kxzippEd"
 STORED, Q_IPC, ZLIB, SNAPPY, LZ4, ZSTD = range(6)
 ALGORITHMS = ("stored", "q", "gzip", "snappy", "lz4hc", "zstd")
-_VENDOR_CODECS = {SNAPPY: "snappy", LZ4: "lz4_raw", ZSTD: "zstd"}
+_VENDOR_CODECS = {SNAPPY: "snappy", ZSTD: "zstd"}
 _TRAILER = struct.Struct("<iiqqq")
 _BLOCK_BYTES = (1 << 12, 1 << 20)
 
@@ -117,6 +118,10 @@ def _unpack_block(block: Bytes, algorithm: int, expected: int) -> Bytes | None:
         return _from_message(block, expected)
     if algorithm == ZLIB:
         return _from_zlib(block, expected)
+    if algorithm == LZ4:
+        return decode(block, expected)
+    if algorithm == SNAPPY and _varint(block) != expected:
+        return None
     return _from_vendor(block, algorithm, expected)
 
 
@@ -134,6 +139,16 @@ def _from_zlib(block: Bytes, expected: int) -> Bytes | None:
     except zlib.error:
         return None
     return np.frombuffer(plain, dtype=np.uint8)
+
+
+def _varint(block: Bytes) -> int:
+    """Read the length that a snappy block begins with; its codec would not tell of another."""
+    length = 0
+    for place, part in enumerate(block[:5].tobytes()):
+        length |= (part & 127) << 7 * place
+        if part < 128:
+            return length
+    return -1
 
 
 def _from_vendor(block: Bytes, algorithm: int, expected: int) -> Bytes | None:
