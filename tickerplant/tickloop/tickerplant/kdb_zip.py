@@ -83,7 +83,8 @@ def open_packed(raw: Bytes, name: str) -> Packed:
     version, algorithm, plain, end, block = _TRAILER.unpack_from(raw.data, table - _TRAILER.size)
     pairs = raw[table : size - 8].view("<i4").reshape(-1, 2).tolist() if blocks else []
     sound = (
-        _BLOCK_BYTES[0] <= block <= _BLOCK_BYTES[1]
+        0 <= algorithm < len(ALGORITHMS)
+        and _BLOCK_BYTES[0] <= block <= _BLOCK_BYTES[1]
         and block & (block - 1) == 0
         and blocks == -(-plain // block)
         and all(length > 0 for length, _ in pairs)
@@ -92,7 +93,7 @@ def open_packed(raw: Bytes, name: str) -> Packed:
     )
     if version != 2 or not sound:
         raise StoreError(
-            f"{name}: compression trailer says version {version}, {plain} bytes in {blocks} blocks"
+            f"{name}: compression trailer says version {version}, {_called(algorithm)}, {plain} bytes in {blocks} blocks"
             f" of {block} ending at byte {end}; that does not fit its {size} bytes"
         )
     return Packed(name, raw, algorithm, plain, block, tuple((one, two) for one, two in pairs))
