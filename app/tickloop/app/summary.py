@@ -140,11 +140,12 @@ def _listed(counts: Mapping[str, int]) -> str:
 def _try_next(found: Summary) -> None:
     name, data = command_name(), found.data
     vwap = "SELECT sym, sum(price*size)/sum(size) AS vwap, sum(size) AS volume"
-    bars = "SELECT time_bucket(INTERVAL 1 minute, time::TIMESTAMP) AS minute, sym, "
+    bars = (
+        "SELECT time_bucket(INTERVAL 1 minute, time::TIMESTAMP) AS minute, sym,"
+        " arg_min(price, seq) AS open, max(price) AS high, min(price) AS low,"
+        " arg_max(price, seq) AS close FROM trade GROUP BY ALL ORDER BY ALL"
+    )
     print("\ntry next")
     print(f'  {name} sql --data {data} "{vwap} FROM trade GROUP BY sym ORDER BY volume DESC"')
-    print(
-        f'  {name} sql --data {data} "{bars}first(price ORDER BY seq) AS open, max(price) AS high,'
-        ' min(price) AS low, last(price ORDER BY seq) AS close FROM trade GROUP BY ALL ORDER BY ALL"'
-    )
+    print(f'  {name} sql --data {data} "{bars}"')
     print(f"  {name} journal verify --data {data}")
