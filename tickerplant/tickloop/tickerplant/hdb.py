@@ -142,7 +142,7 @@ def _disk_errors(target: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"{target}: writing stopped: {error}; what is there is whole, the old partition or the"
-            " new one, and the rows are in the journal: make room or mend the disk, then flush again"
+            " new one, and the journal has the rows: make room or mend the disk, then flush again"
         ) from error
 
 
