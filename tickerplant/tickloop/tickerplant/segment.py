@@ -48,6 +48,12 @@ class Text:
     def __len__(self) -> int:
         return len(self.ends)
 
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> "Text":
+        """Make a column by copying texts."""
+        ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+        return cls(ends, np.frombuffer(b"".join(texts), dtype=np.uint8))
+
     def rows(self, first: int, stop: int) -> "Text":
         """Take rows without copying."""
         start = int(self.ends[first - 1]) if first else self.start
@@ -154,13 +160,15 @@ class SegmentWriter:
             for column in table.columns
             if column.kind is Kind.TEXT
         }
-        data = _create(path, size)
+        # Readers find the file only when its header is whole.
+        unnamed = path.with_name("." + path.name)
+        data = _create(unnamed, size)
         self.blocks = _blocks(data, fields, capacity)
         # What `append` walks on every message: name and block of each fixed-width column.
         self.plain = [item for item in self.blocks.items() if item[0] not in self._heaps]
         self._words = np.frombuffer(data, dtype=np.int64, count=8)
-        data[8:header] = _header(fields, header, capacity, rows=0)[8:]
-        self._words[_MAGIC] = MAGIC
+        data[:header] = _header(fields, header, capacity, rows=0)
+        unnamed.rename(path)
 
     def append(self, columns: Columns, rows: int) -> None:
         """Copy a batch of `rows` rows; they must fit."""
@@ -292,15 +300,20 @@ class Segment:
                 f" {MAGIC:#x}; remove the file, its rows are in the journal"
             )
         length = int(self._words[_DESCRIPTOR])
+        if len(self._data) < _WORDS_BYTES + length:
+            raise self._was_cut(_WORDS_BYTES + length)
         text = self._data[_WORDS_BYTES : _WORDS_BYTES + length]
         fields = [Field(*entry) for entry in json.loads(text)]
         needed = fields[-1].offset + fields[-1].stored.itemsize * self.capacity
         if needed > len(self._data):
-            raise StoreError(
-                f"{self.path}: {len(self._data)} bytes seen, {needed} expected; the file was cut:"
-                " remove it, its rows are in the journal"
-            )
+            raise self._was_cut(needed)
         return fields
+
+    def _was_cut(self, needed: int) -> StoreError:
+        return StoreError(
+            f"{self.path}: {len(self._data)} bytes seen, {needed} expected; the file was cut:"
+            " remove it, its rows are in the journal"
+        )
 
     @property
     def rows(self) -> int:
