@@ -149,8 +149,8 @@ def _disk_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(
-            f"{target}: not written: {error}; the database is as it was, the rows are still in"
-            " the journal: make room or mend the disk, then flush again"
+            f"{target}: writing stopped: {error}; what is there is whole, the old partition or the"
+            " new one, and the journal has the rows: make room or mend the disk, then flush again"
         ) from error
 
 
