@@ -261,6 +261,7 @@ def cut(table: str, segments: list[Segment], *, up_to_seq: int, after_seq: int) 
         first = segment.first_after(after_seq, rows)
         stop = segment.first_after(up_to_seq, rows)
         if stop > first:
+            segment.pin(stop)
             parts.append(RdbPart(table, segment, first, stop))
     return parts
 

@@ -292,6 +292,7 @@ class Segment:
         self.fields = self._descriptor()
         self._blocks = _blocks(self._data, self.fields, self.capacity)
         self._heaps: dict[str, npt.NDArray[np.uint8]] = {}
+        self.pin(0)
 
     def _descriptor(self) -> list[Field]:
         if self._words[_MAGIC] != MAGIC:
@@ -345,21 +346,30 @@ class Segment:
         block = self._blocks[field.name]
         if field.dtype != "|O":
             return block[first:stop]
-        ends = block.view(np.int64)
-        return Text(ends[:stop], self._heap(field.name, ends, stop)).rows(first, stop)
+        self._pin_text(field.name, stop)
+        return Text(block.view(np.int64)[:stop], self._heaps[field.name]).rows(first, stop)
 
-    def _heap(self, name: str, ends: npt.NDArray[np.int64], stop: int) -> npt.NDArray[np.uint8]:
-        needed = int(ends[stop - 1]) if stop else 0
-        heap = self._heaps.get(name)
-        if heap is None or len(heap) < needed:
-            heap = np.frombuffer(_map(heap_path(self.path, name)), dtype=np.uint8)
-            self._heaps[name] = heap
-        return heap
+    def pin(self, rows: int) -> None:
+        """Map the text of the leading rows, which stays when the files are removed."""
+        for field in self.fields:
+            if field.dtype == "|O":
+                self._pin_text(field.name, rows)
+
+    def _pin_text(self, name: str, rows: int) -> None:
+        needed = int(self._blocks[name][rows - 1]) if rows else 0
+        known = self._heaps.get(name)
+        if known is not None and len(known) >= needed:
+            return
+        path = heap_path(self.path, name)
+        heap = np.frombuffer(_map(path, least=1), dtype=np.uint8)
+        if len(heap) < needed:
+            raise StoreError(f"{path}: {len(heap)} bytes seen, {needed} expected; the file was cut")
+        self._heaps[name] = heap
 
 
-def _map(path: Path) -> mmap.mmap:
+def _map(path: Path, *, least: int = _WORDS_BYTES) -> mmap.mmap:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size < _WORDS_BYTES:
-            raise StoreError(f"{path}: {size} bytes seen, a header of {_WORDS_BYTES} expected")
+        if size < least:
+            raise StoreError(f"{path}: {size} bytes seen, {least} expected; the file was cut")
         return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
