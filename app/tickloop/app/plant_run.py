@@ -209,7 +209,8 @@ class PlantRun:
         self.server = Server(
             self.service, port=wanted.port if port is None else port, host=wanted.host,
             limits=ServerLimits(
-                message_bytes=256 * _MIB, message_values=100_000, queue_bytes=queue, connections=1000, login_s=10.0
+                message_bytes=256 * _MIB, message_values=100_000, queue_bytes=queue,
+                connections=1000, login_s=10.0,
             ),
             authenticate=passwords,
         )  # fmt: skip

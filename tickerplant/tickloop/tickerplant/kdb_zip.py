@@ -15,7 +15,7 @@ import numpy as np
 from tickloop.core.errors import StoreError
 from tickloop.tickerplant.lz4_block import decode
 from tickloop.tickerplant.mapped_file import Bytes
-from tickloop.tickerplant.q_compress import decompress
+from tickloop.tickerplant.q_compress import decompress_message
 
 MAGIC = b"kxzipped"
 ENCRYPTED_MAGIC = b"kxzippEd"
