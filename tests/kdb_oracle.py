@@ -123,10 +123,15 @@ BLOCKS: dict[int, Callable[[bytes], bytes]] = {
 }
 
 
-def zipped(plain: bytes, algorithm: int, block_bytes: int = 4096) -> bytes:
+def zipped(
+    plain: bytes,
+    algorithm: int,
+    block_bytes: int = 4096,
+    pack: Callable[[bytes], bytes] | None = None,
+) -> bytes:
     """The container, with every block packed by one algorithm."""
     parts = [plain[at : at + block_bytes] for at in range(0, len(plain), block_bytes)]
-    blocks = [BLOCKS[algorithm](part) for part in parts]
+    blocks = [(pack or BLOCKS[algorithm])(part) for part in parts]
     body = b"kxzipped" + b"".join(blocks)
     head = struct.pack("<iiqqq", 2, algorithm, len(plain), len(body), block_bytes)
     table = b"".join(struct.pack("<ii", len(block), algorithm) for block in blocks)

@@ -112,6 +112,7 @@ def test_rows_read_back_by_symbol_then_seq(
     assert read_back(open_partition(root, DAY, table.name)) == expected(columns)
 
 
+@pytest.mark.kernel
 @given(old=IDS, new=IDS, cut=st.integers(0, 60))
 def test_merging_keeps_old_rows_up_to_the_watermark_and_adds_the_new_ones(
     tmp_path_factory: pytest.TempPathFactory, old: list[int], new: list[int], cut: int

@@ -20,9 +20,10 @@ from tests import kdb_oracle as oracle
 from tickloop.core.errors import StoreError
 from tickloop.core.schema import Kind
 from tickloop.tickerplant.kdb_anymap import AnyMap
-from tickloop.tickerplant.kdb_file import open_kdb_file
+from tickloop.tickerplant.kdb_file import open_kdb_file, read_object
 from tickloop.tickerplant.kdb_names import read_names
 from tickloop.tickerplant.kdb_nested import Nested
+from tickloop.tickerplant.q_values import QType, Table, symbols, vector
 
 DAY = "kdb/hdb/2015.01.07"
 FindData = Callable[[str], Path]
@@ -126,6 +127,7 @@ def test_real_compressed_bytes_equal_a_plain_python_decoder(
     assert (_array(tmp_path / name) == _array(path)).all()
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("algorithm", sorted(oracle.BLOCKS))
 def test_every_algorithm_of_the_container_unpacks(tmp_path: Path, algorithm: int) -> None:
     values = [number * number for number in range(3000)]
@@ -156,6 +158,16 @@ def test_a_count_that_compressing_set_to_zero_is_told_by_the_size(tmp_path: Path
     plain[8:16] = bytes(8)
     (tmp_path / "c").write_bytes(oracle.zipped(bytes(plain), 2))
     assert _array(tmp_path / "c").tolist() == list(range(1000))
+
+
+def test_a_lost_count_behind_an_index_is_refused_rather_than_read_as_empty(tmp_path: Path) -> None:
+    plain = bytearray(oracle.longs(range(1000), attribute=3))
+    plain[8:16] = bytes(8)
+    (tmp_path / "c").write_bytes(oracle.zipped(bytes(plain), 2))
+    with pytest.raises(StoreError, match="lost its count"):
+        open_kdb_file(tmp_path / "c")
+    (tmp_path / "c").write_bytes(oracle.zipped(oracle.longs([], attribute=3) + bytes(80), 2))
+    assert _array(tmp_path / "c").tolist() == []
 
 
 def test_an_encrypted_file_is_refused_with_the_reason(tmp_path: Path) -> None:
@@ -269,6 +281,39 @@ def test_a_short_list_kept_as_one_object_reads_as_text(tmp_path: Path) -> None:
     items = b"\x0a\x00\x03\x00\x00\x00abc" + b"\xf6x" + b"\x0a\x00\x00\x00\x00\x00"
     (tmp_path / "c").write_bytes(b"\xff\x01\x00\x00\x03\x00\x00\x00" + items)
     assert _rows(tmp_path / "c") == [b"abc", b"x", b""]
+
+
+def test_a_flat_table_and_a_stale_list_of_symbols_read_as_values(tmp_path: Path) -> None:
+    columns = b"\x00\x00\x02\0\0\0" + b"\x07\0\x01\0\0\0" + struct.pack("<q", 5)
+    columns += b"\x0b\0\x01\0\0\0A\0"
+    (tmp_path / "t").write_bytes(b"\xff\x01\x62\0\x63\x0b\0\x02\0\0\0n\0s\0" + columns)
+    table = read_object(tmp_path / "t")
+    assert isinstance(table, Table)
+    assert table.names.names == ["n", "s"]
+    assert table["n"] == vector(QType.LONG, [5])
+    (tmp_path / "sym").write_bytes(oracle.names(["A", "B", "C"], count=1))
+    assert read_object(tmp_path / "sym") == symbols(["A", "B", "C"])
+    (tmp_path / "c").write_bytes(oracle.longs([1]))
+    with pytest.raises(StoreError, match="a serialised value"):
+        read_object(tmp_path / "c")
+
+
+@pytest.mark.parametrize("codec", ["snappy", "lz4_raw", "zstd"])
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_with_copies_in_them_unpack(tmp_path: Path, codec: str, seed: int) -> None:
+    import pyarrow as pa
+
+    draw = np.random.default_rng(seed)
+    values = draw.integers(0, 4, 3000).cumsum().tolist()
+    algorithm = {"snappy": 3, "lz4_raw": 4, "zstd": 5}[codec]
+
+    def pack(plain: bytes) -> bytes:
+        return bytes(pa.Codec(codec).compress(plain))
+
+    packed = oracle.zipped(oracle.longs(values), algorithm, pack=pack)
+    assert len(packed) < 3000 * 8
+    (tmp_path / "c").write_bytes(packed)
+    assert _array(tmp_path / "c").tolist() == values
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tickloop.tickerplant.kdb_layout import (
 )
 from tickloop.tickerplant.kdb_names import parse_names
 from tickloop.tickerplant.kdb_nested import Nested
-from tickloop.tickerplant.kdb_object import object_rows
+from tickloop.tickerplant.kdb_object import decode_object, object_rows
 from tickloop.tickerplant.kdb_zip import (
     ALGORITHMS,
     ENCRYPTED_MAGIC,
@@ -30,6 +30,7 @@ from tickloop.tickerplant.kdb_zip import (
     refuse_encrypted,
 )
 from tickloop.tickerplant.mapped_file import Bytes, map_fd, open_at, read_head
+from tickloop.tickerplant.q_values import Value
 
 Array = npt.NDArray[np.generic]
 Rows = Array | Nested | AnyMap
@@ -125,6 +126,16 @@ def open_kdb_file(name: Path | str, directory_fd: int | None = None) -> KdbFile:
         suffixes = ("#", "##") if layout.type == ANYMAP else ("#",)
         companions = {suffix: _mapped(f"{name}{suffix}", directory_fd)[0] for suffix in suffixes}
     return KdbFile(text, layout, len(raw), compression, source, companions)
+
+
+def read_object(name: Path | str) -> Value:
+    """Read a file that holds one value, such as a flat table or a dictionary.
+
+    StoreError if it holds a column instead, or is damaged.
+    """
+    raw, head = _mapped(name, None)
+    source = _unwrapped(raw, head, str(name))
+    return decode_object(source.unpack() if isinstance(source, Packed) else source, str(name))
 
 
 def _mapped(name: Path | str, directory_fd: int | None) -> tuple[Bytes, bytes]:

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from tickloop.core.errors import StoreError
+from tickloop.core.errors import StoreError, WireError
 from tickloop.tickerplant.lz4_block import decode
 from tickloop.tickerplant.mapped_file import Bytes
 from tickloop.tickerplant.q_compress import decompress_message
@@ -23,6 +23,7 @@ STORED, Q_IPC, ZLIB, SNAPPY, LZ4, ZSTD = range(6)
 ALGORITHMS = ("stored", "q", "gzip", "snappy", "lz4hc", "zstd")
 _VENDOR_CODECS = {SNAPPY: "snappy", ZSTD: "zstd"}
 _TRAILER = struct.Struct("<iiqqq")
+_MESSAGE_HEADER = 8
 _BLOCK_BYTES = (1 << 12, 1 << 20)
 
 
@@ -93,8 +94,9 @@ def open_packed(raw: Bytes, name: str) -> Packed:
     )
     if version != 2 or not sound:
         raise StoreError(
-            f"{name}: compression trailer says version {version}, {_called(algorithm)}, {plain} bytes in {blocks} blocks"
-            f" of {block} ending at byte {end}; that does not fit its {size} bytes"
+            f"{name}: compression trailer says version {version}, {_called(algorithm)}, {plain}"
+            f" bytes in {blocks} blocks of {block} ending at byte {end}; that does not fit its"
+            f" {size} bytes"
         )
     return Packed(name, raw, algorithm, plain, block, tuple((one, two) for one, two in pairs))
 
@@ -128,10 +130,11 @@ def _unpack_block(block: Bytes, algorithm: int, expected: int) -> Bytes | None:
 
 def _from_message(block: Bytes, expected: int) -> Bytes | None:
     """Unpack a block that is a whole compressed IPC message, whose header counts 8 bytes."""
-    if len(block) < 12 or struct.unpack_from("<i", block.data, 8)[0] != expected + 8:
+    try:
+        plain = decompress_message(block.data, limit=expected + _MESSAGE_HEADER)
+    except WireError:
         return None
-    plain = decompress(block, expected + 8)
-    return None if plain is None else plain[8:]
+    return np.frombuffer(plain, dtype=np.uint8)[_MESSAGE_HEADER:]
 
 
 def _from_zlib(block: Bytes, expected: int) -> Bytes | None:
