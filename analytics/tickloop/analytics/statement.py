@@ -30,7 +30,9 @@ class Dates:
     last: date = date.max
     only: frozenset[date] | None = None
 
-    def __contains__(self, session: date) -> bool:
+    def __contains__(self, session: object) -> bool:
+        if not isinstance(session, date):
+            return False
         return self.first <= session <= self.last and (self.only is None or session in self.only)
 
     def both(self, other: "Dates") -> "Dates":
