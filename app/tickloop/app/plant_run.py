@@ -248,7 +248,7 @@ class PlantRun:
     def finish(self) -> Iterator[str]:
         """Merge every chunk into its date's partition; yields each date when it is done."""
         for session in sorted({chunk.session for chunk in self.manifest.chunks}):
-            self.manifest = flush.finish(self.directory.root, OS_DOOR, session=session)
+            self.manifest = flush.finish(self.directory.root, OS_DOOR, session)
             yield session.isoformat()
 
     def close(self) -> None:
