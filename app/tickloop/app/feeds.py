@@ -1,5 +1,6 @@
 """Feed specifications: `KIND:PATH` from the command line to a feed that can be run."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -73,6 +74,18 @@ def kind_and_target(text: str) -> tuple[Kind, str]:
         examples = "\n  ".join(known.example for known in KINDS.values())
         raise ConfigError(f"feed {text!r} seen, KIND:PATH expected, such as\n  {examples}")
     return kind, target
+
+
+_MODULES = {
+    SYNTHETIC: "synthetic", "itch": "itch_file", "pcap": "mold_pcap", "lobster": "lobster",
+    "dbn": "dbn", "binance": "binance", "binance-live": "binance_live", "mold": "mold_live",
+    "soup": "soup_feed",
+}  # fmt: skip
+
+
+def load_kernels(kind: Kind) -> None:
+    """Import a feed's modules, so that its kernels can be compiled before anything is opened."""
+    importlib.import_module(f"tickloop.ingest.{_MODULES[kind.name]}")
 
 
 def identity(feed: Specification) -> str | None:

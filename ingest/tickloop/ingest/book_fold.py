@@ -130,7 +130,7 @@ def fold(  # noqa: C901
         size = int(event["size"])
         index += 1
 
-        # What the row shows, and the trade's price where there is a trade.
+        # What the book row shows, 0 for none; a trade is at `price`.
         shown = action
         row_price = price
         row_size = size
@@ -141,7 +141,7 @@ def fold(  # noqa: C901
         size_out = orders_out = size_in = orders_in = 0
 
         if action in (TRADE_ONLY, BROKEN):
-            pass
+            shown = 0
         elif action == CLEAR:
             side = BLANK
             row_price = row_size = NULL_LONG
@@ -186,6 +186,9 @@ def fold(  # noqa: C901
                 tally[LIVE] += 1
                 size_in = size
                 orders_in = 1
+        elif not is_known(action):
+            tally[UNKNOWN_ACTION] += 1
+            shown = 0
         else:
             key = event["ref_order_id"] if action == REPLACE else event["order_id"]
             slot = find_order(orders, key)
@@ -201,12 +204,16 @@ def fold(  # noqa: C901
                 if action == EXECUTE_AT:
                     row_price = NULL_LONG
                 trade_side = opposite(side)
+<<<<<<< HEAD
                 if is_known(action):
                     # In an auction orders fill that never rested: a fill alone is not amiss.
                     tally[UNKNOWN_ORDER] += action != BOOK_EXECUTE
                 else:
                     tally[UNKNOWN_ACTION] += 1
                     continue
+=======
+                tally[UNKNOWN_ORDER] += 1
+>>>>>>> itch
             else:
                 order = orders[slot]
                 sym = book >> 1
@@ -258,11 +265,8 @@ def fold(  # noqa: C901
                     else:
                         size_in = size
                         orders_in = 1
-                elif action == BOOK_EXECUTE:
-                    row_price = price_out
                 else:
-                    tally[UNKNOWN_ACTION] += 1
-                    continue
+                    row_price = price_out
                 if orders_out < 0:
                     remove_order(orders, slot)
                     tally[USED] -= 1
@@ -280,7 +284,7 @@ def fold(  # noqa: C901
                         size_in += size_out
                         orders_in = size_out = orders_out = 0
 
-        if action != TRADE_ONLY and action != BROKEN:
+        if shown > 0:
             put_book(longs, ints, chars, book_rows, event, sym, shown, side, row_price, row_size)
             book_rows += 1
         if size_out != 0 or orders_out != 0:
