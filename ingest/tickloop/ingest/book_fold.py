@@ -202,7 +202,8 @@ def fold(  # noqa: C901
                     row_price = NULL_LONG
                 trade_side = opposite(side)
                 if is_known(action):
-                    tally[UNKNOWN_ORDER] += 1
+                    # In an auction orders fill that never rested: a fill alone is not amiss.
+                    tally[UNKNOWN_ORDER] += action != BOOK_EXECUTE
                 else:
                     tally[UNKNOWN_ACTION] += 1
                     continue

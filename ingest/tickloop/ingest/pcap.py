@@ -51,7 +51,7 @@ class PacketChunk:
     packets: Integers
 
     def __len__(self) -> int:
-        return self.packets.shape[1]
+        return int(self.packets.shape[1])
 
 
 class PcapReader:
@@ -74,14 +74,18 @@ class PcapReader:
         self._interfaces = np.zeros((walk.INTERFACES_MAX, 4), dtype=np.int64)
         self._counts = np.zeros(len(walk.COUNTS), dtype=np.int64)
         self._reported = self._counts.copy()
+        self._cut = False
+        self._stream: io.BufferedIOBase = io.BytesIO()
+        # A missing file is the caller's mistake to hear of now, not a feed's damage later.
+        self._opened().close()
+
+    def _opened(self) -> io.BufferedReader:
         try:
-            self._file: io.BufferedReader = path.open("rb")
+            return self.path.open("rb")
         except OSError as error:
-            raise FeedError(f"{path}: {error.strerror}; name a readable capture file") from error
-        gzipped = self._file.peek(2)[:2] == GZIP_MAGIC
-        self._stream: io.BufferedIOBase = (
-            gzip.GzipFile(fileobj=self._file) if gzipped else self._file
-        )
+            raise FeedError(
+                f"{self.path}: {error.strerror}; name a readable capture file"
+            ) from error
 
     @property
     def packets(self) -> int:
@@ -94,11 +98,11 @@ class PcapReader:
         return int(self._counts[UDP])
 
     def chunks(self) -> Iterator[PacketChunk]:
-        """Yield the capture's UDP packets in file order."""
-        try:
+        """Yield the capture's UDP packets in file order; a reader goes through its file once."""
+        with self._opened() as file:
+            gzipped = file.peek(2)[:2] == GZIP_MAGIC
+            self._stream = gzip.GzipFile(fileobj=file) if gzipped else file
             yield from self._chunks()
-        finally:
-            self._file.close()
 
     def _chunks(self) -> Iterator[PacketChunk]:
         start = self._headroom
@@ -139,6 +143,7 @@ class PcapReader:
             try:
                 got = self._stream.readinto1(view[end:])
             except (OSError, EOFError, zlib.error) as error:
+                self._cut = True
                 self._damage(
                     f"uncompressed byte {self._stream_byte(end)}: {error}; the file is cut or"
                     " damaged: fetch it again; what came before was kept"
@@ -168,7 +173,7 @@ class PcapReader:
         if magic == PCAPNG_MAGIC:
             return start
         if end == start:
-            if not self.health.damage:
+            if not self._cut:
                 self._damage("empty, a pcap or pcapng capture expected; capture or fetch it again")
             return -1
         if magic not in PCAP_MAGICS:
@@ -204,7 +209,7 @@ class PcapReader:
                 f"byte {where}: the {record} here {text}; the packets before it were kept: cut the"
                 " file there, or capture it again"
             )
-        elif end > at or state[walk.SKIP] > 0:
+        elif not self._cut and (end > at or state[walk.SKIP] > 0):
             missing = int(state[walk.SKIP]) or int(state[walk.NEED]) - (end - at)
             self._damage(
                 f"byte {self._stream_byte(end)}: the file ends in the middle of the {record} that"

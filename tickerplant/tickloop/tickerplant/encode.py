@@ -15,7 +15,7 @@ _CHAR_VECTOR = 10
 
 
 @inline_kernel
-def _write_value(
+def write_value(
     record: npt.NDArray[np.uint8],
     column: npt.NDArray[np.int64],
     blob: npt.NDArray[np.uint8],
@@ -64,7 +64,7 @@ def _encode_rows(
         out[position : position + prefix.shape[0]] = prefix
         position += prefix.shape[0]
         for column in range(columns.shape[0]):
-            position = _write_value(records[row], columns[column], blob, ends, out, position)
+            position = write_value(records[row], columns[column], blob, ends, out, position)
         if framed:
             size = position - start
             for index in range(4):
@@ -87,6 +87,12 @@ class Encoder:
         if found is None:
             found = self._layouts[table.name] = Layout(table, self._fractional)
         return found
+
+    def empty(self, table: Table) -> Batch:
+        """Make a batch without rows, of the right types."""
+        dtypes = self.layout(table).dtypes
+        columns = zip(table.names, dtypes, strict=True)
+        return Batch(table, {name: np.empty(0, dtype=dtype) for name, dtype in columns})
 
     def columns(self, rows: Batch) -> bytes:
         """Encode the columns of surface rows, in schema order, without any prefix."""
@@ -115,11 +121,6 @@ class Encoder:
         prefix = bytearray(self.layout(rows.table).wire_prefix)
         struct.pack_into("<I", prefix, 4, len(prefix) + len(body))
         return bytes(prefix) + body
-
-    def log_rows(self, table: Table, records: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
-        """Encode each packed record as a log message of its own, back to back."""
-        layout = self.layout(table)
-        return self._rows(layout, records, layout.log_prefix, framed=False)
 
     def publish_rows(self, table: Table, records: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
         """Encode each packed record as a wire message of its own, back to back."""

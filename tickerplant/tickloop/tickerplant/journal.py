@@ -179,6 +179,7 @@ class Journal:
             messages=recovered.messages if recovered else 0,
             indexed=recovered.entries if recovered else 0,
             last_seq=self.next_seq - 1,
+            rebuilt=recovered.rebuilt if recovered else (),
         )  # fmt: skip
         self._row_start = len(LOG_HEADER)
         if recovered:

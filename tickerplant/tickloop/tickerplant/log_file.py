@@ -2,7 +2,7 @@
 
 import errno
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -21,34 +21,33 @@ class Sync(Enum):
     BATCH = "batch"  # on disk
 
 
-@dataclass(slots=True)
-class _Group:
-    """Written bytes that the sidecar has no entry for yet."""
-
-    offset: int
-    length: int = 0
-    messages: int = 0
-    crc: int = 0
-
-
 class LogFile:
     """Appends messages to a log; keeps its checksums and its sidecar."""
 
     def __init__(
-        self, door: FileDoor, path: Path, *, end: int, messages: int, indexed: int, last_seq: int
-    ) -> None:
-        """Open for appending at byte `end`; the sidecar holds `indexed` entries."""
+        self, door: FileDoor, path: Path, *, end: int, messages: int, indexed: int, last_seq: int,
+        rebuilt: Sequence[bytes] = (),
+    ) -> None:  # fmt: skip
+        """Open for appending at byte `end`; of the sidecar `indexed` entries are kept.
+
+        `rebuilt` are entries for the bytes after those, as a recovery found them.
+        """
         self._door = door
         self.path = path
         self._fd = door.open_append(path)
         self._index_fd = door.open_append(sidecar.path_of(path))
         self._truncate_index(indexed)
+        if rebuilt:
+            door.write(self._index_fd, rebuilt)
         self.end = end
         self.messages = messages
         self.written_seq = last_seq
         self.synced_seq = last_seq
         self._last_time = 0
-        self._group = _Group(end)
+        # What was written since the last entry of the sidecar.
+        self._pieces: list[bytes] = []
+        self._group_start = end
+        self._group_messages = 0
         self._span_crc = 0
         self._index: list[bytes] = []
         self._lock = threading.Lock()
@@ -63,27 +62,24 @@ class LogFile:
 
     def append(self, data: bytes | memoryview, *, messages: int, seq: int, time: int) -> None:
         """Append whole messages; JournalError if they cannot be written, and the file as it was."""
-        raw = bytes(data)
+        raw = data if type(data) is bytes else bytes(data)
         try:
             self._door.write(self._fd, [raw])
         except OSError as error:
             self._door.truncate(self._fd, self.end)
             raise JournalError(_write_failure(self.path, len(raw), error)) from error
-        group = self._group
-        group.length += len(raw)
-        group.messages += messages
-        group.crc = sidecar.crc32c(raw, group.crc)
-        self._span_crc = sidecar.crc32c(raw, self._span_crc)
+        self._pieces.append(raw)
+        self._group_messages += messages
         self.end += len(raw)
         self.messages += messages
         self.written_seq = seq
         self._last_time = time
-        if group.length >= _GROUP_BYTES:
+        if self.end - self._group_start >= _GROUP_BYTES:
             self.close_group()
 
     @property
     def span_crc(self) -> int:
-        """CRC32C of everything appended since `begin_span`."""
+        """CRC32C of everything between `begin_span` and the last `close_group`."""
         return self._span_crc
 
     def begin_span(self, crc: int = 0) -> None:
@@ -92,16 +88,18 @@ class LogFile:
 
     def close_group(self, flags: int = 0) -> None:
         """Give what was written since the last entry an entry in the sidecar."""
-        group = self._group
-        if group.length:
+        if self._pieces:
+            body = b"".join(self._pieces)
+            self._span_crc = sidecar.crc32c(body, self._span_crc)
             self._index.append(
                 sidecar.entry(
-                    offset=group.offset, length=group.length, last_seq=self.written_seq,
-                    last_time=self._last_time, messages=group.messages, flags=flags,
-                    crc=group.crc,
+                    offset=self._group_start, length=len(body), last_seq=self.written_seq,
+                    last_time=self._last_time, messages=self._group_messages, flags=flags,
+                    crc=sidecar.crc32c(body),
                 )
             )  # fmt: skip
-            self._group = _Group(self.end)
+            self._pieces.clear()
+            self._group_start, self._group_messages = self.end, 0
         if self._index:
             entries, self._index = self._index, []
             try:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.batch import Batch, Slice, slice_of
 from tickloop.core.catalog import Catalog
-from tickloop.core.clock import Clock, WallClock
+from tickloop.core.clock import DAY_NS, Clock, WallClock
 from tickloop.core.errors import SchemaError
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import CLOCK, INSTRUMENT, SYMBOL, Table
@@ -19,6 +20,7 @@ from tickloop.tickerplant.file_door import FileDoor
 from tickloop.tickerplant.journal import Journal, JournalSettings
 from tickloop.tickerplant.names import Names
 from tickloop.tickerplant.publication import Publication, Subscriber
+from tickloop.tickerplant.row_publisher import RowPublisher
 from tickloop.tickerplant.session import SessionCalendar
 from tickloop.tickerplant.stamp import NULL_TIME, Stamper
 from tickloop.tickerplant.surface import Surfacer
@@ -53,7 +55,8 @@ class Plant:
         self.symbols = symbols
         self.instruments = Instruments()
         self.settings = settings
-        self.encoder = Encoder(Names(symbols), fractional=catalog.fractional)
+        self._names = Names(symbols)
+        self.encoder = Encoder(self._names, fractional=catalog.fractional)
         self._surfacer = Surfacer(self.instruments, fractional=catalog.fractional)
         self.journal = Journal(
             directory.journal, catalog, self.encoder, door, settings.journal, self._journal_row
@@ -64,6 +67,9 @@ class Plant:
         self._today = today
         self._subscribers: list[Subscriber] = []
         self._own_rows: list[Batch] = []
+        self._row_publishers: dict[str, RowPublisher] = {}
+        self._staging: RowPublisher | None = None
+        self._session_end = NULL_TIME
         self._symbols_logged = 0
         self.rows = 0
 
@@ -71,6 +77,11 @@ class Plant:
     def refused(self) -> dict[str, int]:
         """Values that did not survive the round trip to the surface, by column."""
         return dict(self._surfacer.refused)
+
+    def today_ns(self) -> int:
+        """Give the UTC midnight that publishers' timespans count from."""
+        now = self._clock.now() if self.settings.live else max(self._stamper.last_time, 0)
+        return now // DAY_NS * DAY_NS
 
     # Subscribers
 
@@ -95,6 +106,7 @@ class Plant:
         self._check_units(rows)
         now = self._clock.now() if self.settings.live else None
         stamps = self._stamper.stamp(rows, now=now)
+        self._flush_rows()
         self._roll_to(int(stamps.times[0]))
         self._log_symbols(int(stamps.times[0]))
         first = self.journal.begin(stamps.rows, int(stamps.times[0]))
@@ -117,44 +129,67 @@ class Plant:
         `records` has the table's surface dtype (`record_dtype`); `time` and `seq` are written
         into it. The rows are in log order.
         """
-        count = len(records)
-        if self.settings.live:
-            records["time"] = max(self._clock.now(), self._stamper.last_time)
-        else:
-            np.maximum.accumulate(records["time"], out=records["time"])
-            np.maximum(records["time"], self._stamper.last_time, out=records["time"])
+        publisher = self._row_publisher(table)
+        now = self._stamper.last_time
         time = int(records["time"][-1])
-        if not self.journal.is_open or time >= self._session_end:
-            self._roll_to(int(records["time"][0]))
+        if self.settings.live:
+            time = now = max(self._clock.now(), now)
+        time = max(time, now)
+        if time >= self._session_end:
+            self._flush_rows()
+            self._roll_to(time)
         if len(self.symbols) > self._symbols_logged:
             self._log_symbols(time)
-        self._stamper.last_time = time
+        count = len(records)
         first = self.journal.begin(count, time)
-        records["seq"] = np.arange(first, first + count)
-        data = self.encoder.log_rows(table, records)
-        self.journal.append(data.data, messages=count, rows=count, time=time)
-        self._show_own_rows()
+        data = publisher.encode(records, now=now, first_seq=first)
+        self._stamper.last_time = time
+        self.journal.append(data, messages=count, rows=count, time=time)
         self.journal.commit()
-        rows = Batch(table, {name: records[name] for name in table.names})
-        self._today.append(rows)
-        if self._subscribers:
-            wire = self.encoder.publish_rows(table, records).data
-            for subscriber in self._subscribers:
-                subscriber.offer_raw(table, wire, rows)
-        self._show_own_rows()
-        self._today.publish(self.journal.next_seq - 1)
+        publisher.stage(records)
         self.rows += count
         return first + count - 1
 
+    def _row_publisher(self, table: Table) -> RowPublisher:
+        if self._staging is not None and self._staging.layout.table is not table:
+            self._staging.flush()
+            self._staging = None
+        if self._staging is None:
+            found = self._row_publishers.get(table.name)
+            if found is None:
+                found = RowPublisher(
+                    self.encoder.layout(table), self._names, partial(self._deliver_rows, table)
+                )
+                self._row_publishers[table.name] = found
+            self._staging = found
+        return self._staging
+
+    def _flush_rows(self) -> None:
+        if self._staging is not None:
+            self._staging.flush()
+
+    def _deliver_rows(self, table: Table, records: npt.NDArray[np.void]) -> None:
+        rows = Batch(table, {name: records[name].copy() for name in table.names})
+        self._show_own_rows(before=int(rows.columns["seq"][0]))
+        self._today.append(rows)
+        if self._subscribers:
+            wire = self.encoder.publish_rows(table, records).tobytes()
+            for subscriber in self._subscribers:
+                subscriber.offer_raw(table, wire, rows)
+        self._show_own_rows()
+        self._today.publish(int(rows.columns["seq"][-1]))
+
     def commit(self) -> None:
-        """Make everything published as durable as the sync mode promises."""
+        """Make everything published as durable as the sync mode promises, and show it."""
+        self._flush_rows()
         if self.journal.is_open:
             self.journal.commit()
             self._show_own_rows()
             self._today.publish(self.journal.next_seq - 1)
 
     def tick(self) -> None:
-        """Let time pass while no rows come: logs a clock row when a new tick began."""
+        """Let time pass: show rows that wait, and log a clock row when a new tick began."""
+        self._flush_rows()
         if not self.settings.live:
             return
         time = self._stamper.tick(self._clock.now())
@@ -186,10 +221,9 @@ class Plant:
         # Shown where it stands in the log: before the rows that follow it, after those before.
         self._own_rows.append(row)
 
-    def _show_own_rows(self) -> None:
-        rows, self._own_rows = self._own_rows, []
-        for row in rows:
-            self._show(row, None)
+    def _show_own_rows(self, *, before: int = 2**62) -> None:
+        while self._own_rows and int(self._own_rows[0].columns["seq"][0]) < before:
+            self._show(self._own_rows.pop(0), None)
 
     def _show(self, batch: Batch, columns: bytes | None) -> None:
         self._today.append(batch)
@@ -211,11 +245,6 @@ class Plant:
 
     # The log's own rows
 
-    @property
-    def _session_end(self) -> int:
-        assert self.journal.session is not None
-        return self.calendar.bounds(self.journal.session)[1]
-
     def _roll_to(self, time: int) -> None:
         session = self.calendar.date_at(time)
         if self.journal.is_open and self.journal.session == session:
@@ -223,6 +252,7 @@ class Plant:
         if time == NULL_TIME:
             raise SchemaError("rows without a time seen before any with one; the feed must stamp")
         self.journal.open(session, time)
+        self._session_end = self.calendar.bounds(session)[1]
         # Every log tells all ids, so that each can be read without the ones before it.
         self._symbols_logged = 0
         self._log_symbols(time)
@@ -253,6 +283,7 @@ class Plant:
 
     def close(self) -> None:
         """Write the closing row and let go of the log."""
+        self._flush_rows()
         self.journal.close()
         self._show_own_rows()
         self._today.publish(self.journal.next_seq - 1)

@@ -76,6 +76,6 @@ class Subscriber(Protocol):
         """Take rows, or what of them is wanted."""
         ...
 
-    def offer_raw(self, table: Table, wire: memoryview, rows: Batch) -> None:
+    def offer_raw(self, table: Table, wire: bytes, rows: Batch) -> None:
         """Take rows that are already encoded as one wire message a row."""
         ...

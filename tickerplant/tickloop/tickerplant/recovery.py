@@ -2,7 +2,7 @@
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,7 @@ class Recovered:
     cut: int  # bytes past the good part
     reason: str  # why they were cut; empty if none were
     reserved: int = 0  # no seq at or past this was ever used
+    rebuilt: tuple[bytes, ...] = ()  # sidecar entries for the bytes accepted by parsing
 
 
 class LogReader:
@@ -224,6 +225,7 @@ def _scan_tail(reader: LogReader, state: Recovered) -> Recovered:
         last_time=tail.last_time,
         entries=state.entries, journal_row=tail.journal_row, unindexed=tail.end - state.end,
         cut=cut, reason=reason if cut else "", reserved=_reserved_in(reader, tail),
+        rebuilt=tuple(tail.rebuilt),
     )  # fmt: skip
 
 
@@ -236,6 +238,7 @@ class _Tail:
     last_seq: int
     last_time: int
     journal_row: JournalRow | None
+    rebuilt: list[bytes] = field(default_factory=list)
 
     def accept(self, reader: LogReader, found: Found, *, floor: int) -> str:
         """Take in messages up to the first that the plant cannot have written; say why not."""
@@ -247,7 +250,13 @@ class _Tail:
         first = 0
         for start in [*starts, len(reader.bytes)]:
             here = int(np.searchsorted(found.messages[:, START], start))
-            reason = self._take(found, bounds, first, min(here, good), floor)
+            if here == first and start in rows:
+                reason = _span_refusal(reader, rows[start])
+                if reason:
+                    return reason
+                self.journal_row = rows[start]
+                continue
+            reason = self._take(reader, found, bounds, (first, min(here, good)), floor)
             if reason or here > good or here == count:
                 break
             reason = _span_refusal(reader, rows[start])
@@ -258,22 +267,49 @@ class _Tail:
         return reason or ("seqs that do not ascend" if good < count else "")
 
     def _take(
-        self, found: Found, bounds: npt.NDArray[np.int64], first: int, last: int, floor: int
+        self,
+        reader: LogReader,
+        found: Found,
+        bounds: npt.NDArray[np.int64],
+        stretch: tuple[int, int],
+        floor: int,
     ) -> str:
+        """Take in the messages of a stretch, which begins with a journal row or has none."""
+        first, last = stretch
+        if first >= last:
+            return ""
         low, high = bounds[first:last, 0], bounds[first:last, 1]
         ceiling = self.journal_row.reserved if self.journal_row else 2**62
-        # The reserving row itself is the first of its stretch and may lie past the old ceiling.
         bad = np.flatnonzero((low <= floor) | (high >= ceiling))
         end = first + int(bad[0]) if len(bad) else last
-        if end > first:
-            self.end = int(found.messages[end - 1, END])
-            self.messages += end - first
-            self.last_seq = max(self.last_seq, int(high[: end - first].max()))
-            self.last_time = max(self.last_time, int(bounds[first:end, 2].max()))
+        if end > first and self.journal_row is not None:
+            is_row = int(found.messages[first, START]) == self.journal_row.start
+            if is_row:
+                self._index(reader, found, bounds, first, first + 1, sidecar.IS_JOURNAL_ROW)
+            self._index(reader, found, bounds, first + is_row, end, 0)
         if len(bad):
             at = first + int(bad[0])
             return f"seq {bounds[at, 0]} outside {floor + 1} to {ceiling - 1}"
-        return ""
+        return "no journal row before the first message" if self.journal_row is None else ""
+
+    def _index(
+        self, reader: LogReader, found: Found, bounds: npt.NDArray[np.int64],
+        first: int, last: int, flags: int,
+    ) -> None:  # fmt: skip
+        """Go past messages and give them an entry of the sidecar."""
+        if last == first:
+            return
+        start, self.end = self.end, int(found.messages[last - 1, END])
+        self.messages += last - first
+        self.last_seq = max(self.last_seq, int(bounds[first:last, 1].max()))
+        self.last_time = max(self.last_time, int(bounds[first:last, 2].max()))
+        self.rebuilt.append(
+            sidecar.entry(
+                offset=start, length=self.end - start, last_seq=self.last_seq,
+                last_time=self.last_time, messages=last - first, flags=flags,
+                crc=reader.span_crc(start, self.end),
+            )
+        )  # fmt: skip
 
 
 def _reserved_in(reader: LogReader, tail: _Tail) -> int:

@@ -14,7 +14,7 @@ from tickloop.tickerplant.layout import GENERAL, SYMBOL, Layout
 
 # Per message: start, end, table, rows, columns, then one data position a column.
 START, END, TABLE_INDEX, ROWS, COLUMNS, FIRST_COLUMN = 0, 1, 2, 3, 4, 5
-_UPD = np.frombuffer(bytearray(bytes.fromhex("000003000000f575706400f5")), dtype=np.uint8)
+UPD = np.frombuffer(bytearray(bytes.fromhex("000003000000f575706400f5")), dtype=np.uint8)
 _CHAR_VECTOR = 10
 _NAME_MAX = 4096
 
@@ -212,7 +212,7 @@ class Scanner:
         """Find up to `at_a_time` messages from byte `start`; stops at `end` or at damage."""
         messages = np.empty((self._at_a_time, FIRST_COLUMN + self._most), dtype=np.int64)
         count, stopped, outcome = _scan(
-            log, start, end, self._names, self._name_ends, self._shapes, self._widths, _UPD,
+            log, start, end, self._names, self._name_ends, self._shapes, self._widths, UPD,
             messages,
         )  # fmt: skip
         return Found(messages[:count], stopped, Outcome(outcome))
