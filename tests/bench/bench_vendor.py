@@ -44,6 +44,11 @@ def nanoseconds_a_message(new_feed: NewFeed) -> tuple[float, int, int]:
     return (monotonic_ns() - start) / feed.messages, feed.messages, rows
 
 
+def lobster(name: str, *, book: bool) -> NewFeed:
+    """Make what opens a LOBSTER sample."""
+    return lambda: LobsterFile(DATA / LOBSTER.format(name), new_context(), book=book)
+
+
 def copied(folder: Path) -> Path:
     """Write the mbp-1 sample's records many times over."""
     packed = pa.CompressedInputStream(pa.BufferReader((DATA / MBP_1).read_bytes()), "zstd")
@@ -60,12 +65,7 @@ def main(repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tiled = copied(Path(folder))
         workloads: list[tuple[str, NewFeed]] = [
-            (
-                f"lobster {name}{'' if book else ', messages only'}",
-                lambda name=name, book=book: LobsterFile(
-                    DATA / LOBSTER.format(name), new_context(), book=book
-                ),
-            )
+            (f"lobster {name}{'' if book else ', messages only'}", lobster(name, book=book))
             for name in ("AAPL_2012-06-21_1", "AMZN_2012-06-21_5")
             for book in (True, False)
         ]
