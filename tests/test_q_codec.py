@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tickloop.core.dialects import q
 from tickloop.core.errors import WireError
 from tickloop.tickerplant.q_codec import (
     DecodeLimits,
@@ -395,6 +396,11 @@ def test_mutated_messages_are_values_or_named_damage(
         decode(bytes(raw[: 1 + kept % len(raw)]))
     except WireError as error:
         assert "byte" in str(error)
+
+
+def test_type_numbers_are_those_of_the_schema() -> None:
+    numbers = {kind.name.lower(): int(kind) for kind in QType}
+    assert {"": 0, **numbers} == q.NUMBERS
 
 
 def test_nan_equals_nan_and_types_differ() -> None:

@@ -5,6 +5,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,9 @@ from tickloop.tickerplant.q_values import (
     vector,
 )
 
-LIMITS = ServerLimits(message_bytes=1 << 20, queue_bytes=1 << 18, connections=4, login_s=5.0)
+LIMITS = ServerLimits(
+    message_bytes=1 << 20, message_values=1000, queue_bytes=1 << 18, connections=4, login_s=5.0
+)
 SYNC, ASYNC, RESPONSE = MessageKind.SYNC, MessageKind.ASYNC, MessageKind.RESPONSE
 
 
@@ -219,9 +222,9 @@ def test_listening_to_other_machines_needs_an_authenticator() -> None:
 def test_a_port_in_use_is_named_with_what_to_do() -> None:
     with serving() as (server, _), pytest.raises(ConfigError, match=f"port {server.port}.*in use"):
         Server(Echo(), port=server.port, limits=LIMITS)
-    with pytest.raises(ConfigError, match="0 .* to 65535"):
+    with pytest.raises(ConfigError, match="to 65535 expected"):
         Server(Echo(), port=70_000, limits=LIMITS)
-    with pytest.raises(ConfigError, match="cannot listen on 127.300.0.1"):
+    with pytest.raises(ConfigError, match="cannot listen"):
         Server(Echo(), port=0, limits=LIMITS, host="127.300.0.1", authenticate=lambda u, p: True)
 
 
@@ -240,7 +243,7 @@ def test_a_login_that_never_ends_is_cut_off() -> None:
 
 
 def test_a_login_that_never_comes_times_out() -> None:
-    limits = ServerLimits(message_bytes=999, queue_bytes=999, connections=4, login_s=0.05)
+    limits = replace(LIMITS, login_s=0.05)
     with serving(limits) as (server, echo), closing(connect(server, b"joe")) as sock:
         assert is_closed(server, sock)
         assert server.counts == {"login_timeout": 1}
@@ -295,6 +298,13 @@ def test_a_broken_value_in_a_whole_frame_is_answered_with_an_error() -> None:
         poll_until(server, lambda: True)
         rest = first + (b"" if b"\xf9\5" in first else sock.recv(4096))
         assert rest.endswith(encode(long(5)))
+
+
+def test_a_message_of_too_many_values_is_answered_with_an_error() -> None:
+    with serving() as (server, echo), closing(logged_in(server, echo)) as sock:
+        sock.sendall(message(SYNC, encode(items(*map(long, range(1001))))))
+        poll_until(server, lambda: server.counts["bad_value"] == 1)
+        assert b"claims 1001 items" in sock.recv(4096)
 
 
 def test_answers_keep_their_order_when_one_comes_late() -> None:

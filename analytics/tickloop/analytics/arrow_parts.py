@@ -1,6 +1,6 @@
 """Parts as Arrow arrays over the same memory: fixed-width columns are never copied."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,14 @@ import numpy.typing as npt
 from tickloop.core.clock import EPOCH_DATE
 from tickloop.core.schema import Kind, Table
 from tickloop.tickerplant.part import Part
-from tickloop.tickerplant.segment import Text, Values
+from tickloop.tickerplant.segment import Text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Array = npt.NDArray[np.generic]
 DATE = "date"
+_DICTIONARIES_MAX = 8
 _UNIX_DAYS = (EPOCH_DATE - date(1970, 1, 1)).days
 
 
@@ -36,7 +37,9 @@ class Dictionaries:
         # Names that are no UTF-8 (kdb+ allows any bytes) are shown with replacement marks.
         clean = [name.encode(errors="replace").decode() for name in names]
         array = pa.array(clean, type=pa.string())
-        self._made = {id(names): (names, array)}
+        if len(self._made) >= _DICTIONARIES_MAX:
+            self._made.clear()
+        self._made[id(names)] = (names, array)
         return array
 
 
@@ -49,7 +52,8 @@ def tables_of(
     grouped: dict[tuple[object, ...], list[Any]] = {}
     for part in parts:
         batch = _batch(table, part, with_date=with_date, dictionaries=dictionaries)
-        key = (id(part.names), *(str(field.type) for field in batch.schema))
+        names = (id(part.names_of(column.name)) for column in table.columns)
+        key = (*names, *(str(field.type) for field in batch.schema))
         grouped.setdefault(key, []).append(batch)
     return [pa.Table.from_batches(batches) for batches in grouped.values()]
 
@@ -73,7 +77,7 @@ def _arrays(
         if isinstance(values, Text):
             yield column.name, text_array(values)
         elif column.kind is Kind.SYMBOL:
-            yield column.name, symbol_array(values, dictionaries.of(part.names))
+            yield column.name, symbol_array(values, dictionaries.of(part.names_of(column.name)))
         else:
             yield column.name, plain_array(values)
 
@@ -92,7 +96,7 @@ def symbol_array(ids: Array, names: "pa.Array") -> "pa.Array":
     import pyarrow as pa
 
     ids = np.ascontiguousarray(ids)
-    named = (ids >= 0) & (ids < len(names))
+    named = np.less(ids, len(names)) & np.greater_equal(ids, 0)
     bitmap = None if named.all() else pa.py_buffer(np.packbits(named, bitorder="little"))
     kind = pa.dictionary(pa.from_numpy_dtype(ids.dtype), pa.string())
     return pa.DictionaryArray.from_buffers(kind, len(ids), [bitmap, pa.py_buffer(ids)], names)
@@ -119,5 +123,3 @@ def _constant_date(part: Part) -> "pa.Array":
     day = None if part.session is None else (part.session - EPOCH_DATE).days + _UNIX_DAYS
     value = pa.array([day], type=pa.int32()).cast(pa.date32())
     return pa.RunEndEncodedArray.from_arrays(pa.array([part.rows], type=pa.int64()), value)
-
-

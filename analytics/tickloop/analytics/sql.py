@@ -7,7 +7,7 @@ UTC; every table has a column `date`, the session date, for history and today's 
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.arrow_parts import DATE, Dictionaries, tables_of
@@ -17,6 +17,7 @@ from tickloop.core.errors import QueryError
 from tickloop.core.schema import Column, Table
 from tickloop.tickerplant.database import Database, Snapshot
 from tickloop.tickerplant.part import Part
+from tickloop.tickerplant.parted import Parted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,12 +63,15 @@ class SqlSession:
         snapshot = self.database.snapshot()
         # What a query declares is temporary in its own connection, and goes with it.
         self._running = self._connection.cursor()
+        named: Collection[str] = ()
         try:
             statement = self._single(text)
-            self._declare(snapshot, self._reading(statement))
+            need = self._reading(statement)
+            named = need.filters.keys()
+            self._declare(snapshot, need)
             return _in_utc(self._running.sql(statement).to_arrow_table())
         except duckdb.Error as error:
-            raise QueryError(_explained(error, snapshot.tables)) from error
+            raise QueryError(_explained(error, snapshot.tables, named)) from error
         finally:
             self._running.close()
 
@@ -114,7 +118,7 @@ class SqlSession:
         if any(name not in known for name in need.filters) or not need.filters:
             for name, table in known.items():
                 if name not in need.filters:
-                    self._view(table, table.columns, (), fractional=_fractional(snapshot))
+                    self._view(table, table.columns, (), fractional=snapshot.fractional)
 
     def _declare_table(
         self, snapshot: Snapshot, table: Table, found: Filter, wanted: frozenset[str] | None
@@ -124,11 +128,8 @@ class SqlSession:
             columns = tuple(c for c in columns if c.name.lower() in wanted) or columns[:1]
         names = {column.name for column in columns}
         has_own_date = DATE in table.names
-        parts = _pruned(
-            snapshot.parts(table.name, columns=names),
-            Filter() if has_own_date else found,
-            is_symbol="sym" in table.names,
-        )
+        dates = None if has_own_date else found.dates
+        parts = _pruned(snapshot.parts(table.name, dates=dates, columns=names), found.symbols)
         narrow = Table(table.name, columns)
         arrow = tables_of(
             narrow, parts, with_date=not has_own_date, dictionaries=self._dictionaries
@@ -137,7 +138,7 @@ class SqlSession:
         for number, rows in enumerate(arrow):
             raw.append(f"{table.name}#{number}")
             self._running.register(raw[-1], rows)
-        self._view(table, columns, raw, fractional=_fractional(snapshot))
+        self._view(table, columns, raw, fractional=snapshot.fractional)
 
     def _view(
         self, table: Table, columns: Sequence[Column], raw: Sequence[str], *, fractional: bool
@@ -146,13 +147,12 @@ class SqlSession:
         has_own_date = DATE in table.names
         listed = [dialect.expression(column, fractional=fractional) for column in columns]
         listed += [] if has_own_date else [dialect.quoted(DATE)]
-        selects = [f"SELECT {', '.join(listed)} FROM {dialect.quoted(source)}" for source in raw]
-        if not selects:
-            selects = [_no_rows(columns, fractional=fractional, with_date=not has_own_date)]
+        # Names are quoted and come from the schema, not from the user.
+        selects = [
+            f"SELECT {', '.join(listed)} FROM {dialect.quoted(source)}"  # noqa: S608
+            for source in raw
+        ] or [_no_rows(columns, fractional=fractional, with_date=not has_own_date)]
         self._running.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL '.join(selects)}")
-
-def _fractional(snapshot: Snapshot) -> bool:
-    return snapshot.manifest.catalog.fractional
 
 
 def _no_rows(columns: Sequence[Column], *, fractional: bool, with_date: bool) -> str:
@@ -165,24 +165,25 @@ def _no_rows(columns: Sequence[Column], *, fractional: bool, with_date: bool) ->
     return f"SELECT {', '.join(listed)} WHERE false"
 
 
-def _pruned(parts: Iterable[Part], found: Filter, *, is_symbol: bool) -> list[Part]:
-    """Leave out dates that are not asked for, and rows of other symbols where they are sorted."""
+def _pruned(parts: Iterable[Part], symbols: frozenset[str] | None) -> list[Part]:
+    """Leave out rows of other symbols, where a symbol's rows lie together."""
     kept: list[Part] = []
     for part in parts:
-        if part.session is not None and part.session not in found.dates:
-            continue
-        if found.symbols is None or part.ranges is None or not is_symbol:
+        parted = None if symbols is None or "sym" not in part.columns else part.parted
+        if symbols is None or parted is None:
             kept.append(part)
         else:
-            kept.extend(_of_symbols(part, found.symbols))
+            kept.extend(_of_symbols(part, parted, symbols))
     return kept
 
 
-def _of_symbols(part: Part, symbols: frozenset[str]) -> Iterable[Part]:
-    assert part.ranges is not None
-    for symbol_id, (first, stop) in part.ranges.items():
-        if 0 <= symbol_id < len(part.names) and part.names[symbol_id] in symbols:
-            yield part.between(first, stop)
+def _of_symbols(part: Part, parted: Parted, symbols: frozenset[str]) -> Iterable[Part]:
+    names = part.names_of("sym")
+    for symbol_id, name in enumerate(names):
+        if name in symbols:
+            found = parted.rows_of(symbol_id)
+            if found.stop > found.start:
+                yield part.between(found.start, found.stop)
 
 
 def _in_utc(table: "pa.Table") -> "pa.Table":
@@ -196,16 +197,17 @@ def _in_utc(table: "pa.Table") -> "pa.Table":
     return table
 
 
-def _explained(error: Exception, tables: Mapping[str, Table]) -> str:
+def _explained(error: Exception, tables: Mapping[str, Table], named: Collection[str]) -> str:
+    """Add what there is to what DuckDB said; it only knows what the statement named."""
     text = str(error)
-    if "does not exist" in text and "Table" in text:
+    if "Table with name" in text:
         return f"{text}\nTables: {', '.join(sorted(tables))}"
     if "Binder Error" in text and "column" in text.lower():
+        text = re.sub(r"\nCandidate bindings: .*", "", text)
         listed = [
-            f"{name}({', '.join((DATE, *table.names))})"
+            f"{name} has: {', '.join((DATE, *table.names))}"
             for name, table in sorted(tables.items())
-            if re.search(rf"\b{re.escape(name)}\b", text)
+            if name.lower() in named
         ]
         return "\n".join([text, *listed])
     return text
-

@@ -30,7 +30,9 @@ class Dates:
     last: date = date.max
     only: frozenset[date] | None = None
 
-    def __contains__(self, session: date) -> bool:
+    def __contains__(self, session: object) -> bool:
+        if not isinstance(session, date):
+            return False
         return self.first <= session <= self.last and (self.only is None or session in self.only)
 
     def both(self, other: "Dates") -> "Dates":
@@ -143,7 +145,7 @@ def _table_name(node: Node) -> str:
 
 
 def _common_table_names(tree: Node) -> set[str]:
-    names = set()
+    names: set[str] = set()
     for node in _nodes(tree):
         entries = node.get("cte_map")
         if isinstance(entries, dict):
@@ -178,7 +180,7 @@ def _mentions(tree: Node) -> Iterator[_Mention]:
 
 def _from(
     node: Node,
-    prunable: bool,  # noqa: FBT001
+    prunable: bool,
     leaves: list[_Mention],
     equalities: list[tuple[tuple[str, str], tuple[str, str]]],
     seen: set[int],

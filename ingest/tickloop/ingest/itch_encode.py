@@ -62,101 +62,102 @@ def _put(out: Bytes, at: int, value: int, width: int) -> None:
 
 
 @inline_kernel
-def _put_order(out: Bytes, at: int, messages: Messages, row: int) -> None:
-    kind = messages[row]["kind"]
-    _put(out, at + 11, messages[row]["order_id"], 8)
-    out[at + 19] = messages[row]["side"]
-    _put(out, at + 20, messages[row]["shares"], 4)
-    _put(out, at + 24, messages[row]["stock"], 8)
-    _put(out, at + 32, messages[row]["price"], 4)
+def _put_order(out: Bytes, at: int, message: np.void) -> None:
+    kind = message["kind"]
+    _put(out, at + 11, message["order_id"], 8)
+    out[at + 19] = message["side"]
+    _put(out, at + 20, message["shares"], 4)
+    _put(out, at + 24, message["stock"], 8)
+    _put(out, at + 32, message["price"], 4)
     if kind == _ATTRIBUTED_ADD:
-        _put(out, at + 36, messages[row]["text"], 4)
+        _put(out, at + 36, message["text"], 4)
     elif kind == _HIDDEN:
-        _put(out, at + 36, messages[row]["match"], 8)
+        _put(out, at + 36, message["match"], 8)
 
 
 @inline_kernel
-def _put_execution(out: Bytes, at: int, messages: Messages, row: int) -> None:
-    _put(out, at + 11, messages[row]["order_id"], 8)
-    _put(out, at + 19, messages[row]["shares"], 4)
-    _put(out, at + 23, messages[row]["match"], 8)
-    if messages[row]["kind"] == _EXECUTED_AT:
-        out[at + 31] = messages[row]["code"]
-        _put(out, at + 32, messages[row]["price"], 4)
+def _put_execution(out: Bytes, at: int, message: np.void) -> None:
+    _put(out, at + 11, message["order_id"], 8)
+    _put(out, at + 19, message["shares"], 4)
+    _put(out, at + 23, message["match"], 8)
+    if message["kind"] == _EXECUTED_AT:
+        out[at + 31] = message["code"]
+        _put(out, at + 32, message["price"], 4)
 
 
 @inline_kernel
-def _put_change(out: Bytes, at: int, messages: Messages, row: int) -> None:
-    kind = messages[row]["kind"]
-    _put(out, at + 11, messages[row]["order_id"], 8)
+def _put_change(out: Bytes, at: int, message: np.void) -> None:
+    kind = message["kind"]
+    _put(out, at + 11, message["order_id"], 8)
     if kind == _CANCELLED:
-        _put(out, at + 19, messages[row]["shares"], 4)
+        _put(out, at + 19, message["shares"], 4)
     elif kind == _REPLACED:
-        _put(out, at + 19, messages[row]["new_order_id"], 8)
-        _put(out, at + 27, messages[row]["shares"], 4)
-        _put(out, at + 31, messages[row]["price"], 4)
+        _put(out, at + 19, message["new_order_id"], 8)
+        _put(out, at + 27, message["shares"], 4)
+        _put(out, at + 31, message["price"], 4)
 
 
 @inline_kernel
-def _put_imbalance(out: Bytes, at: int, messages: Messages, row: int) -> None:
-    _put(out, at + 11, messages[row]["shares"], 8)
-    _put(out, at + 19, messages[row]["imbalance"], 8)
-    out[at + 27] = messages[row]["side"]
-    _put(out, at + 28, messages[row]["stock"], 8)
-    _put(out, at + 36, messages[row]["far"], 4)
-    _put(out, at + 40, messages[row]["near"], 4)
-    _put(out, at + 44, messages[row]["price"], 4)
-    out[at + 48] = messages[row]["code"]
+def _put_imbalance(out: Bytes, at: int, message: np.void) -> None:
+    _put(out, at + 11, message["shares"], 8)
+    _put(out, at + 19, message["imbalance"], 8)
+    out[at + 27] = message["side"]
+    _put(out, at + 28, message["stock"], 8)
+    _put(out, at + 36, message["far"], 4)
+    _put(out, at + 40, message["near"], 4)
+    _put(out, at + 44, message["price"], 4)
+    out[at + 48] = message["code"]
     out[at + 49] = 32  # price variation: the indicative prices are not calculated
 
 
 @inline_kernel
-def _put_rare(out: Bytes, at: int, messages: Messages, row: int) -> None:
-    kind = messages[row]["kind"]
+def _put_rare(out: Bytes, at: int, message: np.void) -> None:
+    kind = message["kind"]
     if kind == _CROSS:
-        _put(out, at + 11, messages[row]["shares"], 8)
-        _put(out, at + 19, messages[row]["stock"], 8)
-        _put(out, at + 27, messages[row]["price"], 4)
-        _put(out, at + 31, messages[row]["match"], 8)
-        out[at + 39] = messages[row]["code"]
+        _put(out, at + 11, message["shares"], 8)
+        _put(out, at + 19, message["stock"], 8)
+        _put(out, at + 27, message["price"], 4)
+        _put(out, at + 31, message["match"], 8)
+        out[at + 39] = message["code"]
     elif kind == _BROKEN:
-        _put(out, at + 11, messages[row]["match"], 8)
+        _put(out, at + 11, message["match"], 8)
     elif kind == _IMBALANCE:
-        _put_imbalance(out, at, messages, row)
+        _put_imbalance(out, at, message)
     elif kind == _TRADING_ACTION:
-        _put(out, at + 11, messages[row]["stock"], 8)
-        out[at + 19] = messages[row]["code"]
+        _put(out, at + 11, message["stock"], 8)
+        out[at + 19] = message["code"]
         out[at + 20] = 32
-        _put(out, at + 21, messages[row]["text"], 4)
+        _put(out, at + 21, message["text"], 4)
     elif kind == _SYSTEM_EVENT:
-        out[at + 11] = messages[row]["code"]
+        out[at + 11] = message["code"]
 
 
 @inline_kernel
-def _put_body(out: Bytes, at: int, messages: Messages, row: int) -> None:
-    kind = messages[row]["kind"]
+def _put_body(out: Bytes, at: int, message: np.void) -> None:
+    kind = message["kind"]
     if kind in (_ADD, _ATTRIBUTED_ADD, _HIDDEN):
-        _put_order(out, at, messages, row)
+        _put_order(out, at, message)
     elif kind in (_DELETED, _CANCELLED, _REPLACED):
-        _put_change(out, at, messages, row)
+        _put_change(out, at, message)
     elif kind in (_EXECUTED, _EXECUTED_AT):
-        _put_execution(out, at, messages, row)
+        _put_execution(out, at, message)
     else:
-        _put_rare(out, at, messages, row)
+        _put_rare(out, at, message)
 
 
 @kernel(types.int64(records(MESSAGE), types.int64[::1], types.uint8[::1]))
 def _encode(messages: Messages, lengths: npt.NDArray[np.int64], out: Bytes) -> int:
     at = 0
     for row in range(messages.shape[0]):
-        length = lengths[messages[row]["kind"]]
+        message = messages[row]
+        length = lengths[message["kind"]]
         _put(out, at, length, 2)
         at += 2
-        out[at] = messages[row]["kind"]
-        _put(out, at + 1, messages[row]["locate"], 2)
-        _put(out, at + 3, messages[row]["tracking"], 2)
-        _put(out, at + 5, messages[row]["timestamp"], 6)
-        _put_body(out, at, messages, row)
+        out[at] = message["kind"]
+        _put(out, at + 1, message["locate"], 2)
+        _put(out, at + 3, message["tracking"], 2)
+        _put(out, at + 5, message["timestamp"], 6)
+        _put_body(out, at, message)
         at += length
     return at
 

@@ -75,14 +75,17 @@ class PcapReader:
         self._counts = np.zeros(len(walk.COUNTS), dtype=np.int64)
         self._reported = self._counts.copy()
         self._cut = False
+        self._stream: io.BufferedIOBase = io.BytesIO()
+        # A missing file is the caller's mistake to hear of now, not a feed's damage later.
+        self._opened().close()
+
+    def _opened(self) -> io.BufferedReader:
         try:
-            self._file: io.BufferedReader = path.open("rb")
+            return self.path.open("rb")
         except OSError as error:
-            raise FeedError(f"{path}: {error.strerror}; name a readable capture file") from error
-        gzipped = self._file.peek(2)[:2] == GZIP_MAGIC
-        self._stream: io.BufferedIOBase = (
-            gzip.GzipFile(fileobj=self._file) if gzipped else self._file
-        )
+            raise FeedError(
+                f"{self.path}: {error.strerror}; name a readable capture file"
+            ) from error
 
     @property
     def packets(self) -> int:
@@ -95,11 +98,11 @@ class PcapReader:
         return int(self._counts[UDP])
 
     def chunks(self) -> Iterator[PacketChunk]:
-        """Yield the capture's UDP packets in file order."""
-        try:
+        """Yield the capture's UDP packets in file order; a reader goes through its file once."""
+        with self._opened() as file:
+            gzipped = file.peek(2)[:2] == GZIP_MAGIC
+            self._stream = gzip.GzipFile(fileobj=file) if gzipped else file
             yield from self._chunks()
-        finally:
-            self._file.close()
 
     def _chunks(self) -> Iterator[PacketChunk]:
         start = self._headroom

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.errors import WireError
-from tickloop.core.kernel import kernel
+from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.ingest.frames import Bytes, byte_at, u16_be
 from tickloop.ingest.pcap_walk import Integers
 
@@ -37,6 +37,14 @@ DEBUGS = 3
 STATE_CELLS = 4
 
 
+@inline_kernel
+def _is_known(kind: int) -> bool:
+    return (
+        kind in (SEQUENCED, UNSEQUENCED, SERVER_HEARTBEAT, CLIENT_HEARTBEAT, DEBUG, LOGIN_REQUEST)
+        or kind in (LOGIN_ACCEPTED, LOGIN_REJECTED, END_OF_SESSION, LOGOUT)
+    )  # fmt: skip
+
+
 @kernel("int64(uint8[::1], int64, int64, int64, int64[::1], int64[:, ::1])")
 def walk_soup(
     buffer: Bytes, at: int, end: int, data: int, state: Integers, frames: Integers
@@ -50,12 +58,13 @@ def walk_soup(
     state[FRAMES] = 0
     while at + 3 <= end and state[FRAMES] < frames.shape[1]:
         length = u16_be(buffer, at)
-        if length == 0:
-            state[CONTROL] = -1
+        kind = byte_at(buffer, at + 2)
+        if length == 0 or not _is_known(kind):
+            # Another protocol: its first bytes tell, there is no point in waiting for the rest.
+            state[CONTROL] = kind if length else -1
             break
         if at + 2 + length > end:
             break
-        kind = byte_at(buffer, at + 2)
         if kind == data:
             column = state[FRAMES]
             frames[0, column] = at + 3

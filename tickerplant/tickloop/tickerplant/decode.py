@@ -8,7 +8,7 @@ import numpy.typing as npt
 from tickloop.core.batch import Batch
 from tickloop.core.dialects.numpy import nulls
 from tickloop.core.kernel import kernel
-from tickloop.core.schema import Column, Kind, Table
+from tickloop.core.schema import SYMBOL, Column, Kind, Table
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.names import UNKNOWN, Names, find_name
 from tickloop.tickerplant.scan import (
@@ -90,11 +90,15 @@ class Decoder:
         With `tables`, other tables are passed over.
         """
         indexes = found.messages[:, TABLE_INDEX]
-        for index in np.unique(indexes):
+        # The log tells a symbol's id before its first use, so those rows are read first.
+        for index in sorted(np.unique(indexes), key=self._tells_symbols, reverse=True):
             table = self._scanner.layouts[index].table
             if tables is None or table.name in tables:
                 messages = found.messages[indexes == index]
                 yield self._batch(log, int(index), messages, destination)
+
+    def _tells_symbols(self, index: int) -> bool:
+        return self._scanner.layouts[index].table is SYMBOL
 
     def each(self, log: npt.NDArray[np.uint8], found: Found) -> Iterator[Batch]:
         """Yield one batch a message, in log order."""

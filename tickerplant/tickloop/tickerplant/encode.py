@@ -88,6 +88,12 @@ class Encoder:
             found = self._layouts[table.name] = Layout(table, self._fractional)
         return found
 
+    def empty(self, table: Table) -> Batch:
+        """Make a batch without rows, of the right types."""
+        dtypes = self.layout(table).dtypes
+        columns = zip(table.names, dtypes, strict=True)
+        return Batch(table, {name: np.empty(0, dtype=dtype) for name, dtype in columns})
+
     def columns(self, rows: Batch) -> bytes:
         """Encode the columns of surface rows, in schema order, without any prefix."""
         layout = self.layout(rows.table)

@@ -153,10 +153,11 @@ def _manifest(fields: Mapping[str, object]) -> Manifest:
 
 
 def _table(name: str, columns: list[tuple[str, str]]) -> Table:
+    read = Table(name, tuple(Column(column, Kind(kind)) for column, kind in columns))
     for table in TABLES:
-        if table.name == name and [[c.name, c.kind.value] for c in table.columns] == columns:
-            return table
-    return Table(name, tuple(Column(column, Kind(kind)) for column, kind in columns))
+        if (table.name, table.names, table.kinds) == (name, read.names, read.kinds):
+            return table  # the same, with what its columns mean
+    return read
 
 
 def read(root: Path) -> Manifest | None:

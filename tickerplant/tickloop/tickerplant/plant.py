@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tickloop.core.batch import Batch, Slice, slice_of
 from tickloop.core.catalog import Catalog
-from tickloop.core.clock import Clock, WallClock
+from tickloop.core.clock import DAY_NS, Clock, WallClock
 from tickloop.core.errors import SchemaError
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import CLOCK, INSTRUMENT, SYMBOL, Table
@@ -77,6 +77,11 @@ class Plant:
     def refused(self) -> dict[str, int]:
         """Values that did not survive the round trip to the surface, by column."""
         return dict(self._surfacer.refused)
+
+    def today_ns(self) -> int:
+        """Give the UTC midnight that publishers' timespans count from."""
+        now = self._clock.now() if self.settings.live else max(self._stamper.last_time, 0)
+        return now // DAY_NS * DAY_NS
 
     # Subscribers
 

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,21 @@ from tickloop.tickerplant.q_values import (
     symbol_text,
 )
 
+Order: TypeAlias = Literal["<", ">"]
+
 # The smallest value is two bytes: a type and one byte.
 VALUE_BYTES_MIN = 2
-Order: TypeAlias = Literal["<", ">"]
+_HEAD_SIZE = 5
+_HEADS: dict[Order, struct.Struct] = {"<": struct.Struct("<Bi"), ">": struct.Struct(">Bi")}
+_ATTRIBUTES = tuple(Attribute)
+# By byte order and type: what a vector holds, how we keep it, and how it travels.
+_LAYOUTS: dict[Order, dict[int, tuple[QType, np.dtype[np.generic], np.dtype[np.generic]]]] = {
+    order: {
+        int(kind): (kind, np.dtype(dtype), np.dtype(dtype).newbyteorder(order))
+        for kind, dtype in DTYPES.items()
+    }
+    for order in get_args(Order)
+}
 _FORMATS: dict[str, str] = {"i2": "h", "i4": "i", "i8": "q", "f4": "f", "f8": "d", "u1": "B"}
 
 
@@ -44,8 +56,9 @@ class DecodeLimits:
     values: int
 
 
-# A list of two-byte atoms costs some 60 bytes of memory an item: 4 million stay below 300 MB.
-LIMITS = DecodeLimits(depth=64, values=4_000_000)
+# A value costs up to 240 bytes of memory (an empty vector) and 3 us, whatever it costs on the
+# wire. A process that must not stall allows fewer.
+LIMITS = DecodeLimits(depth=64, values=2_000_000)
 
 
 @kernel("int64(Array(uint8, 1, 'C', readonly=True), int64, int64)")
@@ -68,6 +81,7 @@ class _Reader:
         self.payload = payload
         self.position = offset
         self.order = order
+        self.limits = limits
         self.depth_left = limits.depth
         self.values_left = limits.values
         self._raw = np.frombuffer(payload, dtype=np.uint8)
@@ -102,10 +116,11 @@ class _Reader:
 
     def head(self) -> tuple[Attribute, int]:
         """Read a list's attribute and count."""
-        attribute = self.number("b")
-        if not 0 <= attribute <= Attribute.GROUPED:
-            raise self.damage(f"attribute {attribute} seen, 0 to 4 expected")
-        return Attribute(attribute), self.count()
+        start = self.take(_HEAD_SIZE)
+        attribute, count = _HEADS[self.order].unpack_from(self.payload, start)
+        if attribute > Attribute.GROUPED or count < 0:
+            raise self.damage(f"attribute {attribute} and count {count}; 0 to 4, and no less")
+        return _ATTRIBUTES[attribute], count
 
     def count(self) -> int:
         count = self.number("i")
@@ -115,7 +130,8 @@ class _Reader:
 
     def value(self) -> Value:
         """Read one value, whatever it is."""
-        kind = self.number("b")
+        kind = self.payload[self.take(1)]
+        kind = kind - 256 if kind > 127 else kind
         read = _READERS.get(kind)
         if read is None:
             raise self.damage(_unknown(kind))
@@ -123,7 +139,7 @@ class _Reader:
         self.values_left -= 1
         if self.depth_left < 0 or self.values_left < 0:
             raise self.damage(
-                f"more than {LIMITS.depth} levels or {LIMITS.values} values in one message"
+                f"more than {self.limits.depth} levels or {self.limits.values} values in a message"
             )
         result = read(self, kind)
         self.depth_left += 1
@@ -172,11 +188,9 @@ def _symbol_atom(reader: _Reader, kind: int) -> Value:
 
 
 def _vector(reader: _Reader, kind: int) -> Value:
-    qtype = QType(kind)
+    qtype, dtype, travelled = _LAYOUTS[reader.order][kind]
     attribute, count = reader.head()
-    dtype = np.dtype(DTYPES[qtype])
     start = reader.take(count * dtype.itemsize)
-    travelled = dtype.newbyteorder(reader.order)
     # The copy is aligned, writable and does not hold on to the message.
     values = np.ndarray(count, travelled, reader.payload, start).astype(dtype, copy=True)
     if qtype is QType.BOOLEAN and count and values.max() > 1:

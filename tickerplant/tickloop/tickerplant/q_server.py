@@ -13,6 +13,8 @@ from tickloop.core.clock import monotonic_ns
 from tickloop.core.errors import ConfigError, TickloopError, WireError
 from tickloop.tickerplant.q_codec import (
     COMPRESS_MIN,
+    LIMITS,
+    DecodeLimits,
     MessageKind,
     compress_message,
     open_message,
@@ -62,9 +64,10 @@ class Handler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What peers may cost."""
+    """What peers may cost. A value is an atom, a vector or a list: some 3 us of decoding."""
 
     message_bytes: int
+    message_values: int
     queue_bytes: int
     connections: int
     login_s: float
@@ -95,6 +98,7 @@ class Server:
         self.last_error = ""
         self._handler = handler
         self._limits = limits
+        self._decode_limits = DecodeLimits(LIMITS.depth, limits.message_values)
         self._authenticate = authenticate
         self._listener = _listen(host, port)
         self.port: int = self._listener.getsockname()[1]
@@ -230,7 +234,9 @@ class Server:
         self._handled += 1
         kind = MessageKind(whole[1])
         try:
-            _, value = open_message(whole, size_max=self._limits.message_bytes)
+            _, value = open_message(
+                whole, size_max=self._limits.message_bytes, limits=self._decode_limits
+            )
         except WireError as error:
             self._count("bad_value", f"{connection.peer}: {error}")
             if kind is MessageKind.SYNC:

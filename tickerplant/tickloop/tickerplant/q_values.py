@@ -127,8 +127,8 @@ class Vector:
     attribute: Attribute = Attribute.NONE
 
     def __post_init__(self) -> None:
-        expected = np.dtype(DTYPES[self.type])
-        assert self.data.dtype == expected, f"{self.type.name}: {self.data.dtype}, not {expected}"
+        expected = DTYPES[self.type]
+        assert self.data.dtype.str == expected, f"{self.type.name}: {self.data.dtype}"
         assert self.data.ndim == 1, f"{self.type.name}: {self.data.ndim} dimensions, not 1"
 
     def __len__(self) -> int:

@@ -261,31 +261,21 @@ def cut(table: str, segments: list[Segment], *, up_to_seq: int, after_seq: int) 
         first = segment.first_after(after_seq, rows)
         stop = segment.first_after(up_to_seq, rows)
         if stop > first:
+            segment.pin(stop)
             parts.append(RdbPart(table, segment, first, stop))
     return parts
 
 
 def _segment_names(root: Path) -> list[str]:
+    """List finished segments; a hidden one is being made."""
     with os.scandir(root) as entries:
-        return [
-            entry.name
-            for entry in entries
-            if entry.name.rsplit(".", 1)[-1].isdigit() and "." in entry.name
-        ]
+        names = [entry.name for entry in entries]
+    return [name for name in names if name[0] != "." and name.rpartition(".")[2].isdigit()]
 
 
 def _map_segment(path: Path) -> Segment | None:
-    """Map a segment; None if it was released, or begun after the caller read `published`."""
+    """Map a segment; None if it was released since it was listed."""
     try:
         return Segment(path)
     except FileNotFoundError:
         return None
-    except StoreError:
-        if path.exists() and path.stat().st_size and not _has_magic(path):
-            return None
-        raise
-
-
-def _has_magic(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8) != bytes(8)

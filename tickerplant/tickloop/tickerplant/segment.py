@@ -10,6 +10,7 @@ One process writes; any process may map the file at any time. The writer stores 
 after the rows, as one aligned int64: what a reader sees below the count it read is complete.
 """
 
+import itertools
 import json
 import mmap
 import os
@@ -47,6 +48,12 @@ class Text:
     def __len__(self) -> int:
         return len(self.ends)
 
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> "Text":
+        """Make a column by copying texts."""
+        ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+        return cls(ends, np.frombuffer(b"".join(texts), dtype=np.uint8))
+
     def rows(self, first: int, stop: int) -> "Text":
         """Take rows without copying."""
         start = int(self.ends[first - 1]) if first else self.start
@@ -56,7 +63,7 @@ class Text:
         """Copy the rows out as bytes."""
         bounds = [self.start, *self.ends.tolist()]
         heap = self.heap[: bounds[-1]].tobytes()
-        return [heap[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [heap[a:b] for a, b in itertools.pairwise(bounds)]
 
 
 Values = Array | Text
@@ -153,13 +160,15 @@ class SegmentWriter:
             for column in table.columns
             if column.kind is Kind.TEXT
         }
-        data = _create(path, size)
+        # Readers find the file only when its header is whole.
+        unnamed = path.with_name("." + path.name)
+        data = _create(unnamed, size)
         self.blocks = _blocks(data, fields, capacity)
         # What `append` walks on every message: name and block of each fixed-width column.
         self.plain = [item for item in self.blocks.items() if item[0] not in self._heaps]
         self._words = np.frombuffer(data, dtype=np.int64, count=8)
-        data[8:header] = _header(fields, header, capacity, rows=0)[8:]
-        self._words[_MAGIC] = MAGIC
+        data[:header] = _header(fields, header, capacity, rows=0)
+        unnamed.rename(path)
 
     def append(self, columns: Columns, rows: int) -> None:
         """Copy a batch of `rows` rows; they must fit."""
@@ -180,7 +189,7 @@ class SegmentWriter:
     @property
     def last_seq(self) -> int:
         """The seq of the last row; there must be one."""
-        return int(self.blocks["seq"][self.rows - 1])  # type: ignore[call-overload]
+        return int(self.blocks["seq"][self.rows - 1])
 
     def files(self) -> list[Path]:
         """List the segment's file and its text files."""
@@ -245,7 +254,7 @@ def _plain(values: "Values") -> Array:
 
 def _write_heap(door: FileDoor, path: Path, texts: Sequence["Values"]) -> list[Array]:
     pieces: list[Piece] = []
-    ends = []
+    ends: list[Array] = []
     used = 0
     for text in texts:
         assert isinstance(text, Text), "a text column expected"
@@ -283,6 +292,7 @@ class Segment:
         self.fields = self._descriptor()
         self._blocks = _blocks(self._data, self.fields, self.capacity)
         self._heaps: dict[str, npt.NDArray[np.uint8]] = {}
+        self.pin(0)
 
     def _descriptor(self) -> list[Field]:
         if self._words[_MAGIC] != MAGIC:
@@ -291,15 +301,20 @@ class Segment:
                 f" {MAGIC:#x}; remove the file, its rows are in the journal"
             )
         length = int(self._words[_DESCRIPTOR])
+        if len(self._data) < _WORDS_BYTES + length:
+            raise self._was_cut(_WORDS_BYTES + length)
         text = self._data[_WORDS_BYTES : _WORDS_BYTES + length]
         fields = [Field(*entry) for entry in json.loads(text)]
         needed = fields[-1].offset + fields[-1].stored.itemsize * self.capacity
         if needed > len(self._data):
-            raise StoreError(
-                f"{self.path}: {len(self._data)} bytes seen, {needed} expected; the file was cut:"
-                " remove it, its rows are in the journal"
-            )
+            raise self._was_cut(needed)
         return fields
+
+    def _was_cut(self, needed: int) -> StoreError:
+        return StoreError(
+            f"{self.path}: {len(self._data)} bytes seen, {needed} expected; the file was cut:"
+            " remove it, its rows are in the journal"
+        )
 
     @property
     def rows(self) -> int:
@@ -317,11 +332,11 @@ class Segment:
 
     def time(self, row: int) -> int:
         """Give a row's time."""
-        return int(self._blocks["time"][row])  # type: ignore[call-overload]
+        return int(self._blocks["time"][row])
 
     def last_seq(self) -> int:
         """Give the seq of the last row; there must be one."""
-        return int(self._blocks["seq"][self.rows - 1])  # type: ignore[call-overload]
+        return int(self._blocks["seq"][self.rows - 1])
 
     def columns(self, first: int, stop: int) -> Mapping[str, Values]:
         """Give rows without copying; they must lie below a row count that was read."""
@@ -331,21 +346,30 @@ class Segment:
         block = self._blocks[field.name]
         if field.dtype != "|O":
             return block[first:stop]
-        ends = block.view(np.int64)
-        return Text(ends[:stop], self._heap(field.name, ends, stop)).rows(first, stop)
+        self._pin_text(field.name, stop)
+        return Text(block.view(np.int64)[:stop], self._heaps[field.name]).rows(first, stop)
 
-    def _heap(self, name: str, ends: npt.NDArray[np.int64], stop: int) -> npt.NDArray[np.uint8]:
-        needed = int(ends[stop - 1]) if stop else 0
-        heap = self._heaps.get(name)
-        if heap is None or len(heap) < needed:
-            heap = np.frombuffer(_map(heap_path(self.path, name)), dtype=np.uint8)
-            self._heaps[name] = heap
-        return heap
+    def pin(self, rows: int) -> None:
+        """Map the text of the leading rows, which stays when the files are removed."""
+        for field in self.fields:
+            if field.dtype == "|O":
+                self._pin_text(field.name, rows)
+
+    def _pin_text(self, name: str, rows: int) -> None:
+        needed = int(self._blocks[name][rows - 1]) if rows else 0
+        known = self._heaps.get(name)
+        if known is not None and len(known) >= needed:
+            return
+        path = heap_path(self.path, name)
+        heap = np.frombuffer(_map(path, least=1), dtype=np.uint8)
+        if len(heap) < needed:
+            raise StoreError(f"{path}: {len(heap)} bytes seen, {needed} expected; the file was cut")
+        self._heaps[name] = heap
 
 
-def _map(path: Path) -> mmap.mmap:
+def _map(path: Path, *, least: int = _WORDS_BYTES) -> mmap.mmap:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size < _WORDS_BYTES:
-            raise StoreError(f"{path}: {size} bytes seen, a header of {_WORDS_BYTES} expected")
+        if size < least:
+            raise StoreError(f"{path}: {size} bytes seen, {least} expected; the file was cut")
         return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)

@@ -15,17 +15,17 @@ from tickloop.core.errors import DataDirectoryError
 
 def _logs(path: Path | None, data: Path | None) -> tuple[list[Path], Catalog]:
     """Give the logs that were named, else all of the data directory, and its tables."""
-    from tickloop.tickerplant import manifest as manifests
     from tickloop.tickerplant.journal import logs
+    from tickloop.tickerplant.manifest import read as read_manifest
 
     if path is not None:
         if not path.is_file():
             raise DataDirectoryError(f"{path}: no such journal file")
         root = path.parent.parent
-        known = manifests.read(root) if path.parent.name == "journal" else None
+        known = read_manifest(root) if path.parent.name == "journal" else None
         return [path], known.catalog if known else Catalog()
     root = newest_data(data)
-    known = manifests.read(root)
+    known = read_manifest(root)
     found = logs(root / "journal")
     if not found:
         raise DataDirectoryError(f"{root / 'journal'}: no journal files there")
