@@ -20,9 +20,10 @@ from tickloop.core.batch import Slice, concatenate
 from tickloop.core.clock import midnight_ns
 from tickloop.core.errors import ConfigError
 from tickloop.core.instruments import Instruments
-from tickloop.core.schema import QUOTE, Table
+from tickloop.core.schema import QUOTE, TRADE, Table
 from tickloop.core.symbols import Symbols
 from tickloop.ingest.feed import FeedContext
+from tickloop.ingest.itch_file import ItchFile
 from tickloop.ingest.synthetic import SECTORS, SyntheticDay, SyntheticFeed
 
 SECOND = 1_000_000_000
@@ -434,6 +435,16 @@ def test_the_feed_reads_its_own_day_and_has_nothing_to_complain_of() -> None:
     assert not feed.health.damage
     assert not feed.health.counts
     assert (feed.name, feed.venue) == ("synthetic:2026-01-05", "XSYN")
+
+
+def test_a_written_day_is_read_as_an_itch_file_of_its_date(tmp_path: Path) -> None:
+    SMALL.write(tmp_path / "2026-01-05.itch.gz")
+    file = ItchFile(tmp_path / "2026-01-05.itch.gz", FeedContext(Symbols(), Instruments()))
+    feed = SyntheticFeed(SMALL, FeedContext(Symbols(), Instruments()))
+    trades, expected = _rows(file.slices(), TRADE), _rows(feed.slices(), TRADE)
+    assert file.messages == SMALL.messages
+    assert trades["trade_id"].tolist() == expected["trade_id"].tolist()
+    assert trades["venue_time"].tolist() == expected["venue_time"].tolist()
 
 
 def test_the_feed_quotes_what_the_slow_reader_sees() -> None:
