@@ -204,16 +204,8 @@ def fold(  # noqa: C901
                 if action == EXECUTE_AT:
                     row_price = NULL_LONG
                 trade_side = opposite(side)
-<<<<<<< HEAD
-                if is_known(action):
-                    # In an auction orders fill that never rested: a fill alone is not amiss.
-                    tally[UNKNOWN_ORDER] += action != BOOK_EXECUTE
-                else:
-                    tally[UNKNOWN_ACTION] += 1
-                    continue
-=======
-                tally[UNKNOWN_ORDER] += 1
->>>>>>> itch
+                # In an auction orders fill that never rested: a fill alone is not amiss.
+                tally[UNKNOWN_ORDER] += action != BOOK_EXECUTE
             else:
                 order = orders[slot]
                 sym = book >> 1
