@@ -188,7 +188,7 @@ def _is_futures(frames: Ints) -> bool:
     return bool(np.any(has & HAS_PREVIOUS) or np.any(named_ticker))
 
 
-class BinanceFeed:
+class BinanceFile:
     """A recorded file: lines of `recv_ns JSON`, or cryptofeed's, gzipped or not."""
 
     def __init__(
