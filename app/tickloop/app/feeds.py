@@ -154,9 +154,9 @@ def _dbn(feed: Specification, config: Config, context: FeedContext) -> Feed:
 
 
 def _binance(feed: Specification, config: Config, context: FeedContext) -> Feed:
-    from tickloop.ingest.binance import BinanceFeed
+    from tickloop.ingest.binance import BinanceFile
 
-    return BinanceFeed(_file(feed.target), context)
+    return BinanceFile(_file(feed.target), context)
 
 
 _OPENERS: dict[str, Callable[[Specification, Config, FeedContext], Feed]] = {
