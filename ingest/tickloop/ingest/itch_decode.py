@@ -198,7 +198,7 @@ def decode(  # noqa: C901
                 # The message names the resting side; the trade row names the aggressor.
                 if resting != 0 and state["p_has_side"] != 0:
                     event["side"] = SELL if resting == BUY else BUY
-                if event["size"] == 0:
+                if kind == Q and event["size"] == 0:
                     state["cross_without_shares"] += 1
                     decoded -= 1
             else:
