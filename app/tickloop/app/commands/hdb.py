@@ -64,9 +64,7 @@ def _lines(found: "DatabaseInfo") -> Iterator[str]:
 @hdb.command("import")
 @click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @data_option
-@click.option(
-    "--copy", is_flag=True, help="Copy the files; else they are read in place."
-)
+@click.option("--copy", is_flag=True, help="Copy the files; else they are read in place.")
 def import_(source: Path, data: Path | None, config_path: Path | None, copy: bool) -> None:
     """Mount (or copy) a kdb+ database directory as a data directory that SQL can ask.
 
