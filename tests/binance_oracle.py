@@ -280,6 +280,8 @@ def collect(slices: Iterable[Slice]) -> Tables:
 
 def rows(table: dict[str, npt.NDArray[np.generic]], *names: str) -> list[tuple[Any, ...]]:
     """List some columns row by row."""
+    if not table:
+        return []
     return list(zip(*(table[name].tolist() for name in names), strict=True))
 
 
