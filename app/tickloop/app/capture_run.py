@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tickloop.app.capture import Stop, pump, stopping
 from tickloop.app.capture import stay as stay_until
-from tickloop.app.feeds import Specification, identity, open_feed
+from tickloop.app.feeds import Specification, identity, load_kernels, open_feed
 from tickloop.app.plant_run import PlantRun, RunSettings, prepare, remember
 from tickloop.app.progress import ProgressLine
 from tickloop.app.summary import Summary, summarise
@@ -28,6 +28,7 @@ def capture_feed(
     prepare(root, name, append=append, fresh=fresh)
     line = ProgressLine(quiet=quiet)
     line.phase(f"capturing {wanted} into {root}")
+    compile_kernels(wanted, line)
     settings = RunSettings(wanted.zone_in_force, wanted.kind.fractional, wanted.kind.live)
     with stopping() as stop:
         run = PlantRun(root, config, settings)
@@ -48,7 +49,6 @@ def _capture(
     stay: bool, port: int | None, speed: float, announce: Announce | None, limit_ns: int | None,
 ) -> Summary:  # fmt: skip
     feed = open_feed(wanted, config, run.symbols, run.plant.instruments)
-    compile_kernels(line)
     serving = wanted.kind.live or stay or speed > 0 or port is not None
     number = run.serve(port) if serving else None
     run.announce()
@@ -94,8 +94,9 @@ def _complain(feed: Feed, stop: Stop) -> None:
         print("stopped as asked; everything captured so far is kept", file=sys.stderr)
 
 
-def compile_kernels(line: ProgressLine) -> None:
+def compile_kernels(wanted: Specification, line: ProgressLine) -> None:
     """Compile or load every kernel before the session, and say so when it takes long."""
+    load_kernels(wanted.kind)
     cold = is_cold()
     if cold:
         line.phase("compiling kernels, first run only")
