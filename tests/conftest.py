@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,3 +28,10 @@ def market_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def kx() -> Any:
+    """Give PyKX, KX's own serialisation code, which needs no licence for this."""
+    os.environ["PYKX_UNLICENSED"] = "1"
+    return pytest.importorskip("pykx")

@@ -172,7 +172,7 @@ class SlowBooks:
         target = e["ref_order_id"] if action == "U" else e["order_id"]
         shown = "E" if action in "EC" else action
         if target not in self.orders:
-            self.counts["unknown_order"] += 1
+            self.counts["unknown_order"] += action != "F"
             price = NULL if action == "C" else e["price"]
             self.book_row(e, e["sym"], shown, chr(e["side"]), price, e["size"])
             if shown == "E" and not e["flags"] & NOT_PRINTABLE:

@@ -73,37 +73,37 @@ def draw(seed: Seed) -> np.uint64:
 
 
 @inline_kernel
-def draw_positive(seed: Seed) -> np.int64:
+def draw_positive(seed: Seed) -> int:
     """Draw 31 random bits as a signed integer: 0 to 2**31 - 1."""
-    return np.int64(draw(seed) >> _S33)
+    return int(draw(seed) >> _S33)
 
 
 @inline_kernel
-def draw_below(seed: Seed, limit: int) -> np.int64:
+def draw_below(seed: Seed, limit: int) -> int:
     """Draw an integer from 0 to `limit` - 1; `limit` is at most 2**31."""
-    return (draw_positive(seed) * np.int64(limit)) >> np.int64(31)
+    return (draw_positive(seed) * limit) >> 31
 
 
 @inline_kernel
-def draw_bell(seed: Seed) -> np.int64:
+def draw_bell(seed: Seed) -> int:
     """Draw a bell-shaped integer with mean 0 and standard deviation BELL_DEVIATION."""
     bits = draw(seed)
     pair = (bits & _LOW16) + ((bits >> _S16) & _LOW16)
     total = pair + ((bits >> _S32) & _LOW16) + (bits >> _S48)
-    return np.int64(total) - np.int64(2 * 65_535)
+    return int(total) - 2 * 65_535
 
 
 @inline_kernel
-def draw_waiting(seed: Seed) -> np.int64:
+def draw_waiting(seed: Seed) -> int:
     """Draw an exponential waiting time in 1/WAITING_ONE of its mean.
 
     Interpolated between 4,096 quantiles; the last ends where it keeps the tail's mean.
     """
     bits = draw_positive(seed)
-    slot = bits >> np.int64(19)
-    part = bits & np.int64((1 << 19) - 1)
+    slot = bits >> 19
+    part = bits & ((1 << 19) - 1)
     low = _WAITING[slot]
-    return np.int64(low + (((_WAITING[slot + 1] - low) * part) >> np.int64(19)))
+    return int(low + (((_WAITING[slot + 1] - low) * part) >> 19))
 
 
 def seed_of(*parts: int) -> Seed:

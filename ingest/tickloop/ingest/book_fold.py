@@ -198,7 +198,8 @@ def fold(  # noqa: C901
                 if action == EXECUTE_AT:
                     row_price = NULL_LONG
                 trade_side = opposite(side)
-                tally[UNKNOWN_ORDER] += 1
+                # In an auction orders fill that never rested: a fill alone is not amiss.
+                tally[UNKNOWN_ORDER] += action != BOOK_EXECUTE
             else:
                 order = orders[slot]
                 sym = book >> 1

@@ -66,10 +66,25 @@ class FeedContext:
 class Feed(Protocol):
     """A source of slices. Bad bytes are counted, named and kept aside, never raised from here."""
 
-    name: str  # e.g. "itch:day.gz", for people
-    venue: str  # what goes into `ex`
-    health: Health
-    messages: int  # decoded so far
+    @property
+    def name(self) -> str:
+        """What it is, for people, e.g. "itch:day.gz"."""
+        ...
+
+    @property
+    def venue(self) -> str:
+        """What goes into `ex`."""
+        ...
+
+    @property
+    def health(self) -> Health:
+        """What was wrong with its bytes."""
+        ...
+
+    @property
+    def messages(self) -> int:
+        """Messages decoded so far."""
+        ...
 
     def slices(self) -> Iterator[Slice]:
         """Yield rows in feed order; ends at the end of the feed or at damage."""

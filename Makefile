@@ -1,0 +1,50 @@
+# `make run` and `make test` each set up what they need on a machine with Python 3.11+ and make.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: run test check bench lock clean
+
+# Capture a feed (a synthetic exchange day without ARGS) and print what was captured.
+# Example: make run ARGS="--feed itch:12302019.NASDAQ_ITCH50.gz"
+run: .venv/.run
+	@$(BIN)/tickloop run $(ARGS)
+
+# Everything that has to hold: style, types, import contracts, tests with and without the JIT.
+test: .venv/.test check
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal tests
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernel tests
+
+check: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Every benchmark, printed and written to the benchmark page.
+bench: .venv/.test
+	$(BIN)/python tests/bench/run.py $(ARGS)
+
+# Pin the requirements anew; needs uv.
+lock:
+	requirements/lock.sh
+
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python " + sys.version.split()[0] + " seen, 3.11 or newer needed: make run PYTHON=python3.11")'
+	@echo "[1/2] making the environment in .venv (first run only)"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.run: .venv/.python requirements/run.txt pyproject.toml
+	@echo "[2/2] installing pinned packages (first run only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.test: .venv/.run requirements/test.txt
+	@echo "installing pinned packages for checks and tests (first run only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@touch $@
+
+clean:
+	rm -rf .venv dist

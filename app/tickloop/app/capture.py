@@ -1,0 +1,137 @@
+"""Pump a feed into a plant: at full speed, at its own pace, or live, until its end or a stop."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from tickloop.app.plant_run import PlantRun
+from tickloop.core.batch import Slice
+from tickloop.core.clock import monotonic_ns, sleep
+from tickloop.ingest.feed import Feed
+
+# How long a paced capture sleeps at most before it looks at its peers again.
+_NAP_S = 0.02
+_POLL_NS = 1_000_000
+
+
+@dataclass(slots=True)
+class Stop:
+    """Set by Ctrl-C or SIGTERM; looked at between slices, so that everything ends in order."""
+
+    requested: bool = False
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """Turn the first Ctrl-C or SIGTERM into a wish; a second one interrupts at once."""
+    stop = Stop()
+
+    def wish(number: int, frame: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+
+    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Pace:
+    """Holds a replay to the feed's own clock, times a speed; 0 holds nothing."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._origin: tuple[int, int] | None = None
+
+    def wait_ns(self, rows: Slice) -> int:
+        """Give how long to wait before these rows are due."""
+        if self._speed <= 0:
+            return 0
+        due = last_time(rows)
+        if due is None:
+            return 0
+        now = monotonic_ns()
+        if self._origin is None:
+            self._origin = (now, due)
+        started, first = self._origin
+        return int(started + (due - first) / self._speed) - now
+
+
+def last_time(rows: Slice) -> int | None:
+    """Give the latest feed time in a slice."""
+    times = [
+        int(batch.columns["time"].max())
+        for batch in rows.batches
+        if len(batch) and "time" in batch.columns
+    ]
+    return max(times) if times else None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a capture is."""
+
+    messages: int
+    rows: int
+    time: int | None  # the feed's clock
+
+
+def pump(
+    feed: Feed,
+    run: PlantRun,
+    stop: Stop,
+    *,
+    speed: float = 0.0,
+    tell: Callable[[Progress], None] | None = None,
+    limit_ns: int | None = None,
+) -> None:
+    """Publish every slice of a feed; serves peers between slices and flushes when memory fills.
+
+    Returns at the feed's end, when a stop was requested, or after `limit_ns`.
+    """
+    pace = Pace(speed)
+    started = polled = monotonic_ns()
+    slices = _polled(feed, run, stop) if run.plant.settings.live else feed.slices()
+    for rows in slices:
+        _serve_until_due(run, stop, pace.wait_ns(rows))
+        run.plant.publish(rows)
+        run.flush_if_full()
+        now = monotonic_ns()
+        if now - polled >= _POLL_NS:
+            run.poll(0.0)
+            polled = now
+            if tell is not None:
+                tell(Progress(feed.messages, run.plant.rows, last_time(rows)))
+        if stop.requested or (limit_ns is not None and now - started >= limit_ns):
+            break
+    run.poll(0.0)
+
+
+def _polled(feed: Feed, run: PlantRun, stop: Stop) -> Iterator[Slice]:
+    """Wait for a live feed in short steps, so that peers, clocks and stops are served meanwhile."""
+    poll = getattr(feed, "poll", None)
+    if poll is None:
+        yield from feed.slices()
+        return
+    while not stop.requested and not getattr(feed, "finished", False):
+        rows = poll(_NAP_S)
+        yield rows if rows is not None else Slice(())
+        run.poll(0.0)
+
+
+def _serve_until_due(run: PlantRun, stop: Stop, wait_ns: int) -> None:
+    due = monotonic_ns() + wait_ns
+    while wait_ns > 0 and not stop.requested:
+        run.poll(min(wait_ns / 1e9, _NAP_S)) if run.server else sleep(min(wait_ns / 1e9, _NAP_S))
+        wait_ns = due - monotonic_ns()
+
+
+def stay(run: PlantRun, stop: Stop) -> None:
+    """Serve peers until a stop is requested."""
+    while not stop.requested:
+        run.poll(0.1)

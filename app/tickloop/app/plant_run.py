@@ -1,0 +1,339 @@
+"""One run of a plant on a data directory: open, recover, capture, flush, serve, close."""
+
+import hmac
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.core.batch import Batch
+from tickloop.core.catalog import Catalog
+from tickloop.core.clock import WallClock, iso
+from tickloop.core.config import Config
+from tickloop.core.errors import ConfigError, DataDirectoryError
+from tickloop.core.symbols import Symbols
+from tickloop.core.user_tables import from_q, from_toml
+from tickloop.tickerplant import flush, manifest
+from tickloop.tickerplant.database import Database
+from tickloop.tickerplant.directory import DataDirectory, Run
+from tickloop.tickerplant.file_door import OS_DOOR
+from tickloop.tickerplant.hdb_info import is_read_only
+from tickloop.tickerplant.journal import JournalSettings
+from tickloop.tickerplant.journal_reader import JournalReader
+from tickloop.tickerplant.kdb_names import extend_names, read_names
+from tickloop.tickerplant.log_file import Sync
+from tickloop.tickerplant.manifest import Manifest
+from tickloop.tickerplant.plant import Plant, PlantSettings
+from tickloop.tickerplant.plant_service import PlantService, ServiceSettings
+from tickloop.tickerplant.q_server import Server, ServerLimits
+from tickloop.tickerplant.rdb import Rdb
+from tickloop.tickerplant.segment import Text, Values
+from tickloop.tickerplant.wire_subscriber import SlowPolicy
+
+CAPTURED = "captured.json"
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a run is for."""
+
+    zone: str
+    fractional: bool
+    live: bool
+
+
+class Store:
+    """Today's rows and the symbol file, as the plant writes them."""
+
+    def __init__(self, rdb: Rdb, sym: Path, symbols: Symbols) -> None:
+        self.rdb = rdb
+        self._sym = sym
+        self._symbols = symbols
+        self.rows = 0
+        self.append = self._append
+        self.publish = rdb.publish
+
+    def _append(self, rows: Batch) -> None:
+        self.rows += len(rows)
+        self.rdb.append(rows)
+
+    def add_symbols(self) -> None:
+        """Append new names to the database's symbol file."""
+        extend_names(self._sym, self._symbols)
+
+
+def prepare(root: Path, identity: str | None, *, append: bool, fresh: bool) -> None:
+    """Refuse the same feed twice into one directory, unless asked to append or begin again."""
+    if fresh and root.exists():
+        _empty(root)
+    known = _captured(root)
+    if identity is not None and identity in known and not append:
+        raise DataDirectoryError(
+            f"{root} already holds {identity}; --append captures it once more after what is there,"
+            " --fresh deletes the directory's data and begins again, another --data keeps both"
+        )
+
+
+def _empty(root: Path) -> None:
+    """Delete a data directory's contents; anything else is left alone."""
+    if not (root / manifest.NAME).exists() and any(root.iterdir()):
+        raise DataDirectoryError(
+            f"{root} is no tickloop data directory, so --fresh does not delete it;"
+            " give another --data directory"
+        )
+    directory = DataDirectory(root)
+    if (root / "lock").exists():
+        directory.hold()
+        directory.release()
+    shutil.rmtree(root)
+
+
+def _captured(root: Path) -> list[str]:
+    try:
+        found = json.loads((root / CAPTURED).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except ValueError as error:
+        raise DataDirectoryError(
+            f"{root / CAPTURED} is damaged ({error}); delete it to allow any feed again"
+        ) from error
+    return [str(entry) for entry in found]
+
+
+def remember(root: Path, identity: str | None) -> None:
+    """Note that a feed was captured here."""
+    if identity is None:
+        return
+    known = [*_captured(root), identity]
+    temporary = root / f"{CAPTURED}.new"
+    temporary.write_text(json.dumps(known, indent=1) + "\n")
+    temporary.replace(root / CAPTURED)
+
+
+def catalog_of(config: Config, *, fractional: bool) -> Catalog:
+    """Give the built-in tables and those that the configuration adds."""
+    tables = from_toml(config.tables)
+    if config.schema:
+        tables += from_q(Path(config.schema))
+    return Catalog(fractional=fractional or config.store.fractional).with_user_tables(tables)
+
+
+class PlantRun:
+    """A plant with its store, and its port if it serves."""
+
+    def __init__(self, root: Path, config: Config, settings: RunSettings) -> None:
+        self.config = config
+        self.directory = DataDirectory(root)
+        self.directory.create()
+        self.directory.hold()
+        try:
+            self._open(settings)
+        except BaseException:
+            self.directory.release()
+            raise
+
+    def _open(self, settings: RunSettings) -> None:
+        root, config = self.directory.root, self.config
+        found = manifest.read(root)
+        if found is None and (is_read_only(root) or any(self.directory.db.iterdir())):
+            raise DataDirectoryError(
+                f"{root} holds an imported database, which captures do not write into;"
+                " give another --data directory"
+            )
+        catalog = catalog_of(config, fractional=settings.fractional)
+        if found is not None:
+            catalog = _agreed(found, catalog, root)
+        self.manifest = found or Manifest(
+            catalog=catalog, zone=config.plant.zone or settings.zone,
+            roll_ns=config.plant.roll_minutes * 60_000_000_000,
+        )  # fmt: skip
+        sym = self.directory.sym
+        self.symbols = Symbols(read_names(sym) if sym.exists() else ())
+        rdb = f"rdb/{self.manifest.generation + 1}"
+        folder = root / rdb
+        if folder.exists():
+            shutil.rmtree(folder)
+        self.store = Store(Rdb(folder, catalog), self.directory.sym, self.symbols)
+        self._settings = settings
+        self.plant = Plant(
+            self.directory, catalog, self.symbols, self.store, OS_DOOR, self._plant_settings()
+        )
+        self.recovered = self._rebuild_today()
+        self.manifest = flush.adopt(root, OS_DOOR, replace(self.manifest, catalog=catalog, rdb=rdb))
+        self.database = Database(root)
+        self.server: Server | None = None
+        self.service: PlantService | None = None
+        self._flushed_rows = 0
+
+    def _plant_settings(self) -> PlantSettings:
+        wanted = self.config.plant
+        journal = JournalSettings(
+            plant=wanted.name, sync=Sync(wanted.sync), interval_s=wanted.sync_interval_ms / 1000,
+            span_bytes=wanted.span_mib * _MIB,
+        )  # fmt: skip
+        return PlantSettings(
+            journal=journal, zone=self.manifest.zone, roll_ns=self.manifest.roll_ns,
+            tick_ns=wanted.clock_ms * 1_000_000, live=self._settings.live,
+        )  # fmt: skip
+
+    def _rebuild_today(self) -> int:
+        """Replay what the log holds past history's watermark.
+
+        Names that a crash took from the symbol file are still in the log, in the order of ids.
+        """
+        reader = JournalReader(self.directory.journal, self.plant.catalog, self.symbols)
+        rows = 0
+        last = self.manifest.watermark
+        for batch in reader.tables(self.manifest.watermark):
+            self.store.append(batch)
+            rows += len(batch)
+            last = max(last, int(batch.columns["seq"][-1]))
+        self.store.add_symbols()
+        if rows:
+            self.store.publish(last)
+        return rows
+
+    # Serving
+
+    def serve(self, port: int | None = None) -> int:
+        """Open the plant's q port; return its number."""
+        wanted = self.config.serve
+        passwords = _passwords(wanted.password_file)
+        queue = wanted.queue_mib * _MIB
+        self.service = PlantService(
+            self.plant, _Shown(self.database, self.plant),
+            ServiceSettings(
+                queue_bytes=queue, slow=SlowPolicy(wanted.slow), may_publish=_anyone_may
+            ),
+        )  # fmt: skip
+        self.server = Server(
+            self.service, port=wanted.port if port is None else port, host=wanted.host,
+            limits=ServerLimits(
+                message_bytes=256 * _MIB, message_values=100_000, queue_bytes=queue,
+                connections=1000, login_s=10.0,
+            ),
+            authenticate=passwords,
+        )  # fmt: skip
+        return self.server.port
+
+    def announce(self) -> None:
+        """Tell other processes that this one writes here."""
+        ports = {"plant": self.server.port} if self.server else {}
+        self.directory.announce(Run(os.getpid(), iso(WallClock().now()), ports))
+
+    def poll(self, timeout_s: float) -> None:
+        """Let peers be served and time pass."""
+        if self.server is not None and self.service is not None:
+            self.server.poll(timeout_s)
+            self.service.pump()
+            self.server.flush()
+        self.plant.tick()
+
+    # History
+
+    def flush_if_full(self) -> bool:
+        """Move today's rows into history when there are many."""
+        if self.store.rows - self._flushed_rows < self.config.store.flush_rows:
+            return False
+        self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Move every row that readers see into chunks of history."""
+        self._flushed_rows = self.store.rows
+        watermark = self.store.rdb.published
+        self.manifest = flush.flush(self.directory.root, OS_DOOR, watermark=watermark)
+        self.store.rdb.release(watermark)
+
+    def finish(self) -> Iterator[str]:
+        """Merge every chunk into its date's partition; yields each date when it is done."""
+        for session in sorted({chunk.session for chunk in self.manifest.chunks}):
+            self.manifest = flush.finish(self.directory.root, OS_DOOR, session)
+            yield session.isoformat()
+
+    def close(self) -> None:
+        """End the run in order: nothing is left to recover."""
+        if self.server is not None:
+            self.server.close()
+        self.plant.close()
+        if self.store.rdb.published > self.manifest.watermark:
+            self.flush()
+        for _ in self.finish():
+            pass
+        self.store.rdb.close()
+        self.directory.release()
+
+    def abandon(self) -> None:
+        """Let go after a failure; the next run recovers from the log."""
+        if self.server is not None:
+            self.server.close()
+        self.plant.journal.abandon()
+        self.directory.release()
+
+
+def _anyone_may(user: str, table: str) -> bool:
+    return True
+
+
+def _agreed(found: Manifest, asked: Catalog, root: Path) -> Catalog:
+    """Give the directory's tables, with the ones that are new; sizes keep their kind."""
+    if asked.fractional and not found.catalog.fractional:
+        raise DataDirectoryError(
+            f"{root} holds whole sizes, this feed has fractional ones; capture it into another"
+            " --data directory"
+        )
+    new = [table for table in asked.tables if table.name not in found.catalog]
+    return Catalog((*found.catalog.tables, *new), found.catalog.fractional)
+
+
+def _passwords(path: str) -> Callable[[str, str], bool] | None:
+    """Read `user:password` lines; None where no file is configured."""
+    if not path:
+        return None
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); check [serve] password_file"
+        ) from error
+    known = dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def check(user: str, password: str) -> bool:
+        expected = known.get(user)
+        return hmac.compare_digest((expected or "\0").encode(), password.encode())
+
+    return check
+
+
+class _Shown:
+    """What the plant's own port shows: the database's snapshot."""
+
+    def __init__(self, database: Database, plant: Plant) -> None:
+        self._database = database
+        self._plant = plant
+
+    def count(self, table: str) -> int:
+        """Count rows."""
+        return sum(len(part) for part in self._database.snapshot().parts(table))
+
+    def batches(self, table: str) -> Iterable[Batch]:
+        """Read rows part by part."""
+        for part in self._database.snapshot().parts(table):
+            yield Batch(
+                self._plant.catalog[table],
+                {name: _as_array(values) for name, values in part.columns.items()},
+            )
+
+
+def _as_array(values: Values) -> npt.NDArray[np.generic]:
+    if not isinstance(values, Text):
+        return values
+    texts = np.empty(len(values), dtype="|O")
+    texts[:] = values.to_list()
+    return texts

@@ -1,0 +1,241 @@
+"""One frozen configuration, read once from one TOML file; what it does not know it refuses."""
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from tickloop.core.errors import ConfigError
+
+
+def _at_least(minimum: float, unit: str = "") -> dict[str, Any]:
+    return {"minimum": minimum, "unit": unit}
+
+
+@dataclass(frozen=True, slots=True)
+class PlantConfig:
+    """The plant: its name, how durable an acknowledgement is, and when a session ends."""
+
+    name: str = "tickloop"
+    sync: Literal["none", "interval", "batch"] = "interval"
+    sync_interval_ms: float = field(default=100.0, metadata=_at_least(1, "ms"))
+    zone: str = ""  # session zone; empty: the feed's
+    roll_minutes: int = field(default=0, metadata=_at_least(0, "minutes after local midnight"))
+    clock_ms: int = field(default=1000, metadata=_at_least(0, "ms"))
+    span_mib: int = field(default=4, metadata=_at_least(1, "MiB"))
+
+
+@dataclass(frozen=True, slots=True)
+class FeedConfig:
+    """What feed handlers are told."""
+
+    depth_levels: int = field(default=5, metadata=_at_least(0, "levels a side"))
+    cut_messages: int = field(default=16_384, metadata=_at_least(1, "messages"))
+    cut_ms: float = field(default=0.0, metadata=_at_least(0, "ms of feed time; 0 for none"))
+    binance_stream: str = "wss://stream.binance.com:9443"
+    binance_rest: str = "https://api.binance.com"
+    live_attempts: int = field(default=10, metadata=_at_least(1, "connections or requests"))
+    record: str = ""  # a new .gz file that gets every raw frame of binance-live
+    mold_interface: str = "127.0.0.1"
+    mold_rewinder: str = ""  # HOST:PORT that lost MoldUDP64 messages are asked for
+    soup_user: str = ""
+    soup_password_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """Where the plant listens; a wide bind needs a password file."""
+
+    host: str = "127.0.0.1"
+    port: int = field(default=5010, metadata={"minimum": 0, "maximum": 65535, "unit": "port"})
+    password_file: str = ""
+    queue_mib: int = field(default=64, metadata=_at_least(1, "MiB a subscriber"))
+    slow: Literal["disconnect", "spill", "conflate"] = "spill"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Today's rows and history."""
+
+    flush_rows: int = field(default=4_000_000, metadata=_at_least(1000, "rows"))
+    fractional: bool = False  # sizes as floats; crypto feeds ask for it by themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that is configured."""
+
+    plant: PlantConfig = field(default_factory=PlantConfig)
+    feed: FeedConfig = field(default_factory=FeedConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    schema: str = ""  # a kdb+ schema file (`sym.q` style) with more tables
+    tables: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> q type
+
+
+def load(path: Path | None) -> Config:
+    """Read a configuration; None gives the defaults.
+
+    ConfigError names file, line and key, what was seen and what was expected.
+    """
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --config") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; TOML is") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    config = _build(Config, values, _Place(path, text, ()))
+    assert isinstance(config, Config)
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in the file a value stands."""
+
+    path: Path
+    text: str
+    keys: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {'.'.join(self.keys) or 'file'}"
+
+    def inside(self, key: str) -> "_Place":
+        return _Place(self.path, self.text, (*self.keys, key))
+
+    @property
+    def line(self) -> int:
+        """The line of the key, or of the table that holds it."""
+        section: tuple[str, ...] = ()
+        best = 1
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
+                section = tuple(part.strip(" \"'") for part in header[1].split("."))
+                if section == self.keys:
+                    return number
+                if section == self.keys[:-1]:
+                    best = number
+            elif pair := re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line):
+                key = tuple(part.strip(" \"'") for part in pair[1].split("."))
+                if (*section, *key) == self.keys:
+                    return number
+                if (*section, *key) == self.keys[: len(section) + len(key)]:
+                    best = number
+        return best
+
+
+def _build(kind: type, values: object, place: _Place) -> object:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{place}: {_shown(values)} seen, a table expected")
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    hints = get_type_hints(kind)
+    for key in values:
+        if key not in fields:
+            raise ConfigError(f"{place.inside(key)}: unknown key; {_suggestion(key, fields)}")
+    built = {
+        name: _value(hints[name], values[name], item, place.inside(name))
+        for name, item in fields.items()
+        if name in values
+    }
+    for name, item in fields.items():
+        required = (
+            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        )
+        if required and name not in built:
+            raise ConfigError(f"{place.inside(name)}: missing, {_expected(hints[name])} expected")
+    return kind(**built)
+
+
+def _suggestion(key: str, fields: dict[str, Any]) -> str:
+    close = difflib.get_close_matches(key, fields, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}expected one of {', '.join(fields)}"
+
+
+def _value(hint: Any, value: object, item: Any, place: _Place) -> object:
+    if dataclasses.is_dataclass(hint):
+        assert isinstance(hint, type)
+        return _build(hint, value, place)
+    if not _fits(hint, value):
+        raise ConfigError(f"{place}: {_shown(value)} seen, {_expected(hint)} expected")
+    if hint is float and isinstance(value, int):
+        value = float(value)
+    _check_bounds(value, item.metadata, place)
+    return value
+
+
+def _check_bounds(value: object, bounds: Any, place: _Place) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return
+    unit = f" {bounds['unit']}" if bounds.get("unit") else ""
+    # Written so that NaN, which compares false with everything, is refused too.
+    if "minimum" in bounds and not value >= bounds["minimum"]:
+        raise ConfigError(f"{place}: {value} seen, at least {bounds['minimum']}{unit} expected")
+    if "maximum" in bounds and not value <= bounds["maximum"]:
+        raise ConfigError(f"{place}: {value} seen, at most {bounds['maximum']}{unit} expected")
+
+
+def _fits(hint: Any, value: object) -> bool:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(option, value) for option in get_args(hint))
+    if origin is dict:
+        inner = get_args(hint)[1]
+        return isinstance(value, dict) and all(_fits(inner, entry) for entry in value.values())
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _expected(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(repr(option) for option in get_args(hint))
+    names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+    return names.get(hint, "a table")
+
+
+def _shown(value: object) -> str:
+    return f"{value!r} ({type(value).__name__})"
+
+
+def as_toml(config: object, section: str = "") -> str:
+    """Spell a configuration, defaults included, as TOML that `load` reads back."""
+    assert dataclasses.is_dataclass(config)
+    plain: list[str] = []
+    nested: list[str] = []
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            nested.append(as_toml(value, f"{section}{item.name}."))
+        elif isinstance(value, dict):
+            for name, columns in value.items():
+                body = "\n".join(f"{key} = {_toml(entry)}" for key, entry in columns.items())
+                nested.append(f"[{section}{item.name}.{name}]\n{body}\n")
+        else:
+            unit = item.metadata.get("unit", "")
+            plain.append(f"{item.name} = {_toml(value)}" + (f"  # {unit}" if unit else ""))
+    head = f"[{section[:-1]}]\n" if section else ""
+    return head + "\n".join(plain) + "\n\n" + "".join(nested)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)

@@ -1,0 +1,116 @@
+"""Users' own tables: from TOML, or from a kdb+ schema file as tickerplants load it."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from tickloop.core.dialects import q
+from tickloop.core.errors import SchemaError
+from tickloop.core.schema import Column, Kind, Table, Whose
+
+_KINDS: dict[str, Kind] = {
+    "boolean": Kind.FLAG, "guid": Kind.GUID, "byte": Kind.BYTE, "short": Kind.SHORT,
+    "int": Kind.INT, "long": Kind.LONG, "real": Kind.REAL, "float": Kind.FLOAT,
+    "char": Kind.CHAR, "symbol": Kind.SYMBOL, "timestamp": Kind.INSTANT, "month": Kind.MONTH,
+    "date": Kind.DATE, "datetime": Kind.DATETIME, "timespan": Kind.SPAN, "minute": Kind.MINUTE,
+    "second": Kind.SECOND, "time": Kind.MILLI, "string": Kind.TEXT,
+}  # fmt: skip
+_BY_CHARACTER = {q.CHARACTERS[name]: kind for name, kind in _KINDS.items() if name in q.NUMBERS}
+_TABLE = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*:\s*\(\s*\[\s*\]\s*(.*?)\)\s*;?\s*$", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def table(name: str, columns: Mapping[str, Kind]) -> Table:
+    """Make a user table: `time` and `sym` first, `seq` last, whatever was left out added."""
+    if not _NAME.fullmatch(name):
+        raise SchemaError(f"table name {name!r} seen; letters, digits and _ expected")
+    body = {key: kind for key, kind in columns.items() if key not in ("time", "sym", "seq")}
+    bad = [key for key in body if not _NAME.fullmatch(key)]
+    if bad:
+        raise SchemaError(f"{name}: column name {bad[0]!r} seen; letters, digits and _ expected")
+    if columns.get("sym", Kind.SYMBOL) is not Kind.SYMBOL:
+        raise SchemaError(f"{name}.sym: {columns['sym'].value} seen, symbol expected")
+    return Table(
+        name,
+        (
+            Column("time", Kind.INSTANT, "when the row entered the log", Whose.PLANT, False),
+            Column("sym", Kind.SYMBOL),
+            *(Column(key, kind) for key, kind in body.items()),
+            Column("seq", Kind.LONG, "position in the plant's one order", None, False),
+        ),
+    )
+
+
+def from_toml(tables: Mapping[str, Mapping[str, str]]) -> list[Table]:
+    """Make tables from ``{table: {column: q type name}}``; text columns are `string`."""
+    made = []
+    for name, columns in tables.items():
+        unknown = [f"{key} = {kind!r}" for key, kind in columns.items() if kind not in _KINDS]
+        if unknown:
+            raise SchemaError(
+                f"tables.{name}: {unknown[0]} seen, one of {', '.join(_KINDS)} expected"
+            )
+        made.append(table(name, {key: _KINDS[kind] for key, kind in columns.items()}))
+    return made
+
+
+def from_q(path: Path) -> list[Table]:
+    """Read a kdb+ schema file: ``name:([] time:`timespan$(); sym:`symbol$(); ...)`` definitions.
+
+    Only such definitions are understood, and never run; anything else is refused with its line.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SchemaError(f"{path}: cannot be read ({error})") from error
+    made = []
+    for line, statement in _statements(text):
+        match = _TABLE.fullmatch(statement)
+        if match is None:
+            raise SchemaError(
+                f"{path}:{line}: {statement[:60]!r} seen, a table definition such as"
+                " trade:([] time:`timespan$(); sym:`symbol$()) expected"
+            )
+        made.append(table(match[1], _q_columns(match[2], f"{path}:{line}")))
+    return made
+
+
+def _statements(text: str) -> list[tuple[int, str]]:
+    """Split q text: a statement begins in column 0 and goes on in indented lines."""
+    found: list[tuple[int, str]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        code = re.sub(r"(^|\s)/.*$", "", line).rstrip()
+        if not code.strip():
+            continue
+        if line[0].isspace() and found:
+            found[-1] = (found[-1][0], f"{found[-1][1]} {code.strip()}")
+        else:
+            found.append((number, code))
+    return found
+
+
+def _q_columns(text: str, where: str) -> dict[str, Kind]:
+    columns = {}
+    for part in filter(None, (piece.strip() for piece in text.split(";"))):
+        name, _, kind_text = (piece.strip() for piece in part.partition(":"))
+        kind = _q_kind(kind_text)
+        if kind is None:
+            raise SchemaError(
+                f'{where}: column {part!r} seen; name:`type$(), name:"type"$() or name:() expected'
+            )
+        columns[name] = kind
+    return columns
+
+
+def _q_kind(text: str) -> Kind | None:
+    """Understand an empty typed list; a `g#-like attribute before it is passed over."""
+    text = re.sub(r"^`[supg]#\s*", "", text)
+    if text == "()":
+        return Kind.TEXT
+    if match := re.fullmatch(r"`([a-z]+)\$\(\)", text):
+        return _KINDS.get(match[1])
+    if match := re.fullmatch(r'"([a-z])"\$\(\)', text):
+        return _BY_CHARACTER.get(match[1])
+    if match := re.fullmatch(r"0#(0N[a-z])", text):
+        return _BY_CHARACTER.get(match[1][2:])
+    return None

@@ -1,0 +1,101 @@
+"""Writing a day of trades: rows a second, beside the machine's raw write rate of the same bytes.
+
+Run as `python tests/bench/bench_hdb.py [rows]`. Into the page cache: syncs are left out, since
+they measure the disk. The rows are seeded; symbols arrive at random, the hardest order to part.
+"""
+
+import shutil
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.core.batch import Columns
+from tickloop.core.clock import monotonic_ns
+from tickloop.core.kernel import warm_up
+from tickloop.core.schema import TRADE
+from tickloop.core.symbols import Symbols
+from tickloop.tickerplant.file_door import OsFileDoor
+from tickloop.tickerplant.hdb import write_partition
+
+ROWS = 10_000_000
+SYMBOLS = 500
+THREADS = 2
+DAY = date(2024, 3, 5)
+
+
+class UnsyncedDoor(OsFileDoor):
+    """The system's files without waiting for the disk."""
+
+    def sync(self, fd: int) -> None:
+        """Leave the bytes in the page cache."""
+
+    def sync_directory(self, path: Path) -> None:
+        """Leave the names in the page cache."""
+
+
+def trades(rows: int, *, first_seq: int = 0) -> Columns:
+    """Make trades of SYMBOLS symbols in random order."""
+    draw = np.random.default_rng(7)
+    times = first_seq + np.arange(rows, dtype=np.int64)
+    columns: dict[str, npt.NDArray[np.generic]] = {
+        "time": times,
+        "sym": draw.integers(0, SYMBOLS, rows, dtype=np.int32),
+        "price": draw.integers(100, 90_000, rows) / 100.0,
+        "size": draw.integers(1, 1000, rows, dtype=np.int64),
+        "side": draw.integers(66, 83, rows).astype(np.uint8),
+        "cond": np.full(rows, -1, dtype=np.int32),
+        "ex": np.zeros(rows, dtype=np.int32),
+        "trade_id": times,
+        "venue_time": times,
+        "seq": times,
+    }
+    return columns
+
+
+def raw_write_seconds(directory: Path, files: list[int]) -> float:
+    """Time plain writes of files of the given sizes, as many at once as the writer uses."""
+    block = np.random.default_rng(1).integers(0, 255, 1 << 21, dtype=np.uint8).tobytes()
+
+    def write(numbered: tuple[int, int]) -> None:
+        number, size = numbered
+        with (directory / str(number)).open("wb", buffering=0) as file:
+            for start in range(0, size, len(block)):
+                file.write(block[: size - start])
+
+    begun = monotonic_ns()
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(write, enumerate(files)))
+    return (monotonic_ns() - begun) / 1e9
+
+
+def main(rows: int) -> None:
+    """Measure once and print."""
+    warm_up()
+    columns = trades(rows)
+    symbols = Symbols(f"S{number}" for number in range(SYMBOLS))
+    with tempfile.TemporaryDirectory() as home:
+        root = Path(home) / "db"
+        begun = monotonic_ns()
+        written = write_partition(
+            root, DAY, TRADE, columns, symbols, door=UnsyncedDoor(), threads=THREADS
+        )
+        seconds = (monotonic_ns() - begun) / 1e9
+        sizes = [path.stat().st_size for path in written.path.iterdir()]
+        shutil.rmtree(root)
+        raw = raw_write_seconds(Path(home), sizes)
+        mega = written.bytes / 1e6
+        print(
+            f"trade, {rows:,} rows, {len(TRADE.columns)} columns, {SYMBOLS} symbols,"
+            f" {THREADS} threads: {seconds:.2f} s, {rows / seconds / 1e6:.2f}M rows/s,"
+            f" {mega / seconds:,.0f} MB/s; raw write of the same {mega:,.0f} MB:"
+            f" {raw:.2f} s, {mega / raw:,.0f} MB/s"
+        )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS)

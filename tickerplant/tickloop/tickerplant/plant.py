@@ -1,0 +1,289 @@
+"""The plant: sequence, stamp, journal, publish. One order over all tables."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.core.batch import Batch, Slice, slice_of
+from tickloop.core.catalog import Catalog
+from tickloop.core.clock import DAY_NS, Clock, WallClock
+from tickloop.core.errors import SchemaError
+from tickloop.core.instruments import Instruments
+from tickloop.core.schema import CLOCK, INSTRUMENT, SYMBOL, Table
+from tickloop.core.symbols import Symbols
+from tickloop.tickerplant.directory import DataDirectory
+from tickloop.tickerplant.encode import Encoder
+from tickloop.tickerplant.file_door import FileDoor
+from tickloop.tickerplant.journal import Journal, JournalSettings
+from tickloop.tickerplant.names import Names
+from tickloop.tickerplant.publication import Publication, Subscriber
+from tickloop.tickerplant.row_publisher import RowPublisher
+from tickloop.tickerplant.session import SessionCalendar
+from tickloop.tickerplant.stamp import NULL_TIME, Stamper
+from tickloop.tickerplant.surface import Surfacer
+from tickloop.tickerplant.today import Today
+
+
+@dataclass(frozen=True, slots=True)
+class PlantSettings:
+    """How a plant stamps and rolls."""
+
+    journal: JournalSettings = field(default_factory=JournalSettings)
+    zone: str = "UTC"
+    roll_ns: int = 0
+    tick_ns: int = 1_000_000_000  # a clock row at least this often while time passes; 0 for none
+    live: bool = False  # the plant stamps rows itself, with the wall clock
+
+
+class Plant:
+    """One writer of one data directory."""
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        catalog: Catalog,
+        symbols: Symbols,
+        today: Today,
+        door: FileDoor,
+        settings: PlantSettings,
+    ) -> None:
+        self.directory = directory
+        self.catalog = catalog
+        self.symbols = symbols
+        self.instruments = Instruments()
+        self.settings = settings
+        self._names = Names(symbols)
+        self.encoder = Encoder(self._names, fractional=catalog.fractional)
+        self._surfacer = Surfacer(self.instruments, fractional=catalog.fractional)
+        self.journal = Journal(
+            directory.journal, catalog, self.encoder, door, settings.journal, self._journal_row
+        )
+        self.calendar = SessionCalendar(zone=settings.zone, roll_ns=settings.roll_ns)
+        self._stamper = Stamper(tick_ns=settings.tick_ns, last_time=self.journal.last_time)
+        self._clock: Clock = WallClock()
+        self._today = today
+        self._subscribers: list[Subscriber] = []
+        self._own_rows: list[Batch] = []
+        self._row_publishers: dict[str, RowPublisher] = {}
+        self._staging: RowPublisher | None = None
+        self._session_end = NULL_TIME
+        self._symbols_logged = 0
+        self.rows = 0
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Values that did not survive the round trip to the surface, by column."""
+        return dict(self._surfacer.refused)
+
+    def today_ns(self) -> int:
+        """Give the UTC midnight that publishers' timespans count from."""
+        now = self._clock.now() if self.settings.live else max(self._stamper.last_time, 0)
+        return now // DAY_NS * DAY_NS
+
+    # Subscribers
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Give a subscriber everything from now on."""
+        self._subscribers.append(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Stop giving a subscriber anything."""
+        self._subscribers = [other for other in self._subscribers if other is not subscriber]
+
+    # Publishing
+
+    def publish(self, rows: Slice, *, commit: bool = True) -> int:
+        """Sequence, stamp, journal and publish a slice; return its last seq.
+
+        When it returns, the rows are as durable as the journal's sync mode says; with
+        `commit=False` only after `commit()`, so that several slices share one sync.
+        """
+        if not rows.rows:
+            return self.journal.next_seq - 1
+        self._check_units(rows)
+        now = self._clock.now() if self.settings.live else None
+        stamps = self._stamper.stamp(rows, now=now)
+        self._flush_rows()
+        self._roll_to(int(stamps.times[0]))
+        self._log_symbols(int(stamps.times[0]))
+        first = self.journal.begin(stamps.rows, int(stamps.times[0]))
+        batches = [
+            self._surfacer.surface(
+                batch,
+                stamps.times[batch.columns["ordinal"]],
+                first + stamps.ordinals[batch.columns["ordinal"]],
+            )
+            for batch in rows.batches
+        ]
+        if len(stamps.tick_times):
+            batches.insert(0, self._clock_rows(stamps.tick_times, first + stamps.tick_ordinals))
+        self._write(batches, rows=stamps.rows, commit=commit)
+        return self.journal.next_seq - 1
+
+    def publish_rows(self, table: Table, records: npt.NDArray[np.void]) -> int:
+        """Publish packed surface records as one message a row; return the last seq.
+
+        `records` has the table's surface dtype (`record_dtype`); `time` and `seq` are written
+        into it. The rows are in log order.
+        """
+        publisher = self._row_publisher(table)
+        now = self._stamper.last_time
+        time = int(records["time"][-1])
+        if self.settings.live:
+            time = now = max(self._clock.now(), now)
+        time = max(time, now)
+        if time >= self._session_end:
+            self._flush_rows()
+            self._roll_to(time)
+        if len(self.symbols) > self._symbols_logged:
+            self._log_symbols(time)
+        count = len(records)
+        first = self.journal.begin(count, time)
+        data = publisher.encode(records, now=now, first_seq=first)
+        self._stamper.last_time = time
+        self.journal.append(data, messages=count, rows=count, time=time)
+        self.journal.commit()
+        publisher.stage(records)
+        self.rows += count
+        return first + count - 1
+
+    def _row_publisher(self, table: Table) -> RowPublisher:
+        if self._staging is not None and self._staging.layout.table is not table:
+            self._staging.flush()
+            self._staging = None
+        if self._staging is None:
+            found = self._row_publishers.get(table.name)
+            if found is None:
+                found = RowPublisher(
+                    self.encoder.layout(table), self._names, partial(self._deliver_rows, table)
+                )
+                self._row_publishers[table.name] = found
+            self._staging = found
+        return self._staging
+
+    def _flush_rows(self) -> None:
+        if self._staging is not None:
+            self._staging.flush()
+
+    def _deliver_rows(self, table: Table, records: npt.NDArray[np.void]) -> None:
+        rows = Batch(table, {name: records[name].copy() for name in table.names})
+        self._show_own_rows(before=int(rows.columns["seq"][0]))
+        self._today.append(rows)
+        if self._subscribers:
+            wire = self.encoder.publish_rows(table, records).tobytes()
+            for subscriber in self._subscribers:
+                subscriber.offer_raw(table, wire, rows)
+        self._show_own_rows()
+        self._today.publish(int(rows.columns["seq"][-1]))
+
+    def commit(self) -> None:
+        """Make everything published as durable as the sync mode promises, and show it."""
+        self._flush_rows()
+        if self.journal.is_open:
+            self.journal.commit()
+            self._show_own_rows()
+            self._today.publish(self.journal.next_seq - 1)
+
+    def tick(self) -> None:
+        """Let time pass: show rows that wait, and log a clock row when a new tick began."""
+        self._flush_rows()
+        if not self.settings.live:
+            return
+        time = self._stamper.tick(self._clock.now())
+        if time is None:
+            return
+        self._roll_to(time)
+        first = self.journal.begin(1, time)
+        rows = self._clock_rows(np.array([time]), np.array([first]))
+        self._write([rows], rows=1, commit=True)
+
+    def _write(self, batches: Iterable[Batch], *, rows: int, commit: bool) -> None:
+        encoded = [(batch, self.encoder.columns(batch)) for batch in batches]
+        data = b"".join(
+            part
+            for batch, columns in encoded
+            for part in (self.encoder.layout(batch.table).log_prefix, columns)
+        )
+        self.journal.append(data, messages=len(encoded), rows=rows, time=self._stamper.last_time)
+        self._show_own_rows()
+        if commit:
+            self.journal.commit()
+        for batch, columns in encoded:
+            self._show(batch, columns)
+        self._show_own_rows()
+        self._today.publish(self.journal.next_seq - 1)
+        self.rows += rows
+
+    def _journal_row(self, row: Batch) -> None:
+        # Shown where it stands in the log: before the rows that follow it, after those before.
+        self._own_rows.append(row)
+
+    def _show_own_rows(self, *, before: int = 2**62) -> None:
+        while self._own_rows and int(self._own_rows[0].columns["seq"][0]) < before:
+            self._show(self._own_rows.pop(0), None)
+
+    def _show(self, batch: Batch, columns: bytes | None) -> None:
+        self._today.append(batch)
+        if self._subscribers:
+            publication = Publication(batch, self.encoder, columns)
+            for subscriber in self._subscribers:
+                subscriber.offer(publication)
+
+    def _check_units(self, rows: Slice) -> None:
+        for batch in rows.batches:
+            if batch.table is INSTRUMENT and not self.catalog.fractional:
+                units = batch.columns["size_unit"]
+                if (units.astype(np.int64) != 0).any():
+                    raise SchemaError(
+                        f"an instrument with sizes in units of 10^{int(units.min())} seen, whole"
+                        " sizes expected: this data directory holds sizes as longs; capture"
+                        " fractional quantities into a new --data directory"
+                    )
+
+    # The log's own rows
+
+    def _roll_to(self, time: int) -> None:
+        session = self.calendar.date_at(time)
+        if self.journal.is_open and self.journal.session == session:
+            return
+        if time == NULL_TIME:
+            raise SchemaError("rows without a time seen before any with one; the feed must stamp")
+        self.journal.open(session, time)
+        self._session_end = self.calendar.bounds(session)[1]
+        # Every log tells all ids, so that each can be read without the ones before it.
+        self._symbols_logged = 0
+        self._log_symbols(time)
+
+    def _log_symbols(self, time: int) -> None:
+        count = len(self.symbols)
+        if count == self._symbols_logged:
+            return
+        self._today.add_symbols()
+        ids = np.arange(self._symbols_logged, count, dtype=np.int32)
+        first = self.journal.begin(len(ids), time)
+        columns: dict[str, npt.NDArray[np.generic]] = {
+            "time": np.full(len(ids), time, dtype=np.int64),
+            "sym": ids,
+            "id": ids,
+            "seq": np.arange(first, first + len(ids), dtype=np.int64),
+        }
+        self._symbols_logged = count
+        self._write([Batch(SYMBOL, columns)], rows=len(ids), commit=False)
+
+    def _clock_rows(self, times: npt.NDArray[np.int64], seqs: npt.NDArray[np.int64]) -> Batch:
+        symbols = np.full(len(times), -(2**31), dtype=np.int32)
+        return Batch(CLOCK, {"time": times, "sym": symbols, "seq": seqs})
+
+    def publish_batch(self, batch: Batch) -> int:
+        """Publish rows of one table, as remote publishers send them."""
+        return self.publish(slice_of(batch))
+
+    def close(self) -> None:
+        """Write the closing row and let go of the log."""
+        self._flush_rows()
+        self.journal.close()
+        self._show_own_rows()
+        self._today.publish(self.journal.next_seq - 1)
