@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.generic]
 DATE = "date"
+_DICTIONARIES_MAX = 8
 _UNIX_DAYS = (EPOCH_DATE - date(1970, 1, 1)).days
 
 
@@ -36,7 +37,9 @@ class Dictionaries:
         # Names that are no UTF-8 (kdb+ allows any bytes) are shown with replacement marks.
         clean = [name.encode(errors="replace").decode() for name in names]
         array = pa.array(clean, type=pa.string())
-        self._made = {id(names): (names, array)}
+        if len(self._made) >= _DICTIONARIES_MAX:
+            self._made.clear()
+        self._made[id(names)] = (names, array)
         return array
 
 
@@ -49,7 +52,8 @@ def tables_of(
     grouped: dict[tuple[object, ...], list[Any]] = {}
     for part in parts:
         batch = _batch(table, part, with_date=with_date, dictionaries=dictionaries)
-        key = (id(part.names), *(str(field.type) for field in batch.schema))
+        names = (id(part.names_of(column.name)) for column in table.columns)
+        key = (*names, *(str(field.type) for field in batch.schema))
         grouped.setdefault(key, []).append(batch)
     return [pa.Table.from_batches(batches) for batches in grouped.values()]
 
@@ -73,7 +77,7 @@ def _arrays(
         if isinstance(values, Text):
             yield column.name, text_array(values)
         elif column.kind is Kind.SYMBOL:
-            yield column.name, symbol_array(values, dictionaries.of(part.names))
+            yield column.name, symbol_array(values, dictionaries.of(part.names_of(column.name)))
         else:
             yield column.name, plain_array(values)
 

@@ -17,11 +17,13 @@ from tickloop.core.errors import QueryError
 from tickloop.core.schema import Column, Table
 from tickloop.tickerplant.database import Database, Snapshot
 from tickloop.tickerplant.part import Part
+from tickloop.tickerplant.parted import Parted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
+_MEMORY = re.compile(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B")
 # In this order: once files are off, no setting that concerns them can be made.
 _SETTINGS = (
     "SET temp_directory = ''",
@@ -47,6 +49,8 @@ class SqlSession:
         self._dictionaries = Dictionaries()
         caps = [f"SET threads = {threads:d}"] if threads else []
         if memory:
+            if not _MEMORY.fullmatch(memory):
+                raise QueryError(f"memory {memory!r} seen, a size such as 512MB or 4GB expected")
             caps.append(f"SET memory_limit = '{memory}'")
         for setting in (*_SETTINGS, *caps, "SET lock_configuration = true"):
             self._connection.execute(setting)
@@ -117,7 +121,7 @@ class SqlSession:
         if any(name not in known for name in need.filters) or not need.filters:
             for name, table in known.items():
                 if name not in need.filters:
-                    self._view(table, table.columns, (), fractional=_fractional(snapshot))
+                    self._view(table, table.columns, (), fractional=snapshot.fractional)
 
     def _declare_table(
         self, snapshot: Snapshot, table: Table, found: Filter, wanted: frozenset[str] | None
@@ -127,11 +131,8 @@ class SqlSession:
             columns = tuple(c for c in columns if c.name.lower() in wanted) or columns[:1]
         names = {column.name for column in columns}
         has_own_date = DATE in table.names
-        parts = _pruned(
-            snapshot.parts(table.name, columns=names),
-            Filter() if has_own_date else found,
-            is_symbol="sym" in table.names,
-        )
+        dates = None if has_own_date else found.dates
+        parts = _pruned(snapshot.parts(table.name, dates=dates, columns=names), found.symbols)
         narrow = Table(table.name, columns)
         arrow = tables_of(
             narrow, parts, with_date=not has_own_date, dictionaries=self._dictionaries
@@ -140,7 +141,7 @@ class SqlSession:
         for number, rows in enumerate(arrow):
             raw.append(f"{table.name}#{number}")
             self._running.register(raw[-1], rows)
-        self._view(table, columns, raw, fractional=_fractional(snapshot))
+        self._view(table, columns, raw, fractional=snapshot.fractional)
 
     def _view(
         self, table: Table, columns: Sequence[Column], raw: Sequence[str], *, fractional: bool
@@ -157,10 +158,6 @@ class SqlSession:
         self._running.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL '.join(selects)}")
 
 
-def _fractional(snapshot: Snapshot) -> bool:
-    return snapshot.manifest.catalog.fractional
-
-
 def _no_rows(columns: Sequence[Column], *, fractional: bool, with_date: bool) -> str:
     listed = [
         f"NULL::{dialect.type_text(column.kind, fractional=fractional)}"
@@ -171,24 +168,25 @@ def _no_rows(columns: Sequence[Column], *, fractional: bool, with_date: bool) ->
     return f"SELECT {', '.join(listed)} WHERE false"
 
 
-def _pruned(parts: Iterable[Part], found: Filter, *, is_symbol: bool) -> list[Part]:
-    """Leave out dates that are not asked for, and rows of other symbols where they are sorted."""
+def _pruned(parts: Iterable[Part], symbols: frozenset[str] | None) -> list[Part]:
+    """Leave out rows of other symbols, where a symbol's rows lie together."""
     kept: list[Part] = []
     for part in parts:
-        if part.session is not None and part.session not in found.dates:
-            continue
-        if found.symbols is None or part.ranges is None or not is_symbol:
+        parted = None if symbols is None or "sym" not in part.columns else part.parted
+        if symbols is None or parted is None:
             kept.append(part)
         else:
-            kept.extend(_of_symbols(part, found.symbols))
+            kept.extend(_of_symbols(part, parted, symbols))
     return kept
 
 
-def _of_symbols(part: Part, symbols: frozenset[str]) -> Iterable[Part]:
-    assert part.ranges is not None
-    for symbol_id, (first, stop) in part.ranges.items():
-        if 0 <= symbol_id < len(part.names) and part.names[symbol_id] in symbols:
-            yield part.between(first, stop)
+def _of_symbols(part: Part, parted: Parted, symbols: frozenset[str]) -> Iterable[Part]:
+    names = part.names_of("sym")
+    for symbol_id, name in enumerate(names):
+        if name in symbols:
+            found = parted.rows_of(symbol_id)
+            if found.stop > found.start:
+                yield part.between(found.start, found.stop)
 
 
 def _in_utc(table: "pa.Table") -> "pa.Table":

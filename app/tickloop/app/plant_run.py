@@ -22,6 +22,7 @@ from tickloop.tickerplant import flush, manifest
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.directory import DataDirectory, Run
 from tickloop.tickerplant.file_door import OS_DOOR
+from tickloop.tickerplant.hdb_info import is_read_only
 from tickloop.tickerplant.journal import JournalSettings
 from tickloop.tickerplant.journal_reader import JournalReader
 from tickloop.tickerplant.kdb_names import extend_names, read_names
@@ -140,6 +141,11 @@ class PlantRun:
     def _open(self, settings: RunSettings) -> None:
         root, config = self.directory.root, self.config
         found = manifest.read(root)
+        if found is None and (is_read_only(root) or any(self.directory.db.iterdir())):
+            raise DataDirectoryError(
+                f"{root} holds an imported database, which captures do not write into;"
+                " give another --data directory"
+            )
         catalog = catalog_of(config, fractional=settings.fractional)
         if found is not None:
             catalog = _agreed(found, catalog, root)
@@ -209,7 +215,8 @@ class PlantRun:
         self.server = Server(
             self.service, port=wanted.port if port is None else port, host=wanted.host,
             limits=ServerLimits(
-                message_bytes=256 * _MIB, queue_bytes=queue, connections=1000, login_s=10.0
+                message_bytes=256 * _MIB, message_values=100_000, queue_bytes=queue,
+                connections=1000, login_s=10.0,
             ),
             authenticate=passwords,
         )  # fmt: skip
@@ -247,7 +254,7 @@ class PlantRun:
     def finish(self) -> Iterator[str]:
         """Merge every chunk into its date's partition; yields each date when it is done."""
         for session in sorted({chunk.session for chunk in self.manifest.chunks}):
-            self.manifest = flush.finish(self.directory.root, OS_DOOR, session=session)
+            self.manifest = flush.finish(self.directory.root, OS_DOOR, session)
             yield session.isoformat()
 
     def close(self) -> None:

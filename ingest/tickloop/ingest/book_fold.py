@@ -1,7 +1,5 @@
 """The fold of order events over limit order books: one kernel, one event after another."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 from numba import types
@@ -9,8 +7,10 @@ from numba import types
 from tickloop.core.dialects.numpy import NULL_LONG
 from tickloop.core.kernel import inline_kernel, kernel, records
 from tickloop.ingest.book_rows import (
+    BOOK_ROWS,
     DEPTH_ROWS,
-    Rows,
+    QUOTE_ROWS,
+    TRADE_ROWS,
     put_book,
     put_depth,
     put_quote,
@@ -35,7 +35,7 @@ from tickloop.ingest.events import (
     SELL,
     TRADE_ONLY,
 )
-from tickloop.ingest.order_table import ORDER, find_order, remove_order
+from tickloop.ingest.order_table import ORDER, find_order, put_order, remove_order
 from tickloop.ingest.price_levels import (
     CAPACITY_MIN,
     LEVEL,
@@ -45,8 +45,8 @@ from tickloop.ingest.price_levels import (
     open_level,
 )
 
-# The last quote that was emitted for a symbol; sizes are null where a side is empty.
-BEST = np.dtype([("bid", "<i8"), ("ask", "<i8"), ("bsize", "<i8"), ("asize", "<i8")])
+# The last quote that was emitted for a symbol; null where a side is empty.
+BEST = np.dtype([("bid", "<i8"), ("ask", "<i8"), ("bsize", "<i8"), ("asize", "<i8")], align=True)
 
 # Entries of `tally`: slots in use and orders that rest, then how often each condition occurred.
 USED, LIVE = 0, 1
@@ -63,6 +63,7 @@ CONDITIONS = (
     "locked_book",
 )
 FIRST_CONDITION = 2
+TALLIES = FIRST_CONDITION + len(CONDITIONS)
 (
     UNKNOWN_ORDER,
     DUPLICATE_ORDER,
@@ -74,19 +75,9 @@ FIRST_CONDITION = 2
     UNKNOWN_ACTION,
     CROSSED,
     LOCKED,
-) = range(FIRST_CONDITION, FIRST_CONDITION + len(CONDITIONS))
-TALLIES = FIRST_CONDITION + len(CONDITIONS)
-
-
-class Books(NamedTuple):
-    """What the fold remembers: arrays that the door allocates and grows."""
-
-    orders: npt.NDArray[np.void]  # ORDER
-    sides: npt.NDArray[np.void]  # SIDE by symbol id * 2 + side
-    levels: npt.NDArray[np.void]  # LEVEL
-    quotes: npt.NDArray[np.void]  # BEST by symbol id
-    pool: npt.NDArray[np.int64]  # entries of `levels` in use, largest run
-    tally: npt.NDArray[np.int64]
+) = range(FIRST_CONDITION, TALLIES)
+# Depth rows that one event makes at most: two of the level it leaves, one of the one it enters.
+DEPTH_ROWS_MAX = 3
 
 
 @kernel(
@@ -97,7 +88,7 @@ class Books(NamedTuple):
         types.int64[:, ::1], types.int32[:, ::1], types.uint8[:, ::1], types.int64[::1],
     )
 )  # fmt: skip
-def fold(
+def fold(  # noqa: C901
     events: npt.NDArray[np.void],
     first: int,
     depth_levels: int,
@@ -115,159 +106,227 @@ def fold(
 ) -> int:
     """Fold events from `first` on; return the first one that was not folded for lack of room.
 
-    The caller sees to it that `orders` has a free slot and `longs` a free row for every event.
-    Lack of room is in the pool of levels or in the depth rows: the caller makes more and goes on.
+    `sides` is by symbol id * 2 + side and `quotes` by symbol id; both know all symbols of the
+    events. `orders` has a free slot and `longs` a free row for every event. Room that may lack is
+    in the pool of levels and in the depth rows: the caller makes more and goes on.
+
+    An event first finds the order that it names, then says by how much the level that it leaves
+    and the level that it enters change, then its rows are written.
     """
-    books = Books(orders, sides, levels, quotes, pool, tally)
-    rows = Rows(longs, ints, chars, counts)
-    depth_room = longs.shape[1] - max(3, 2 * depth_levels)
-    for index in range(first, events.shape[0]):
-        if counts[DEPTH_ROWS] > depth_room:
-            return index
-        if pool[0] + max(CAPACITY_MIN, 2 * pool[1]) > levels.shape[0]:
-            return index
+    book_rows = counts[BOOK_ROWS]
+    trade_rows = counts[TRADE_ROWS]
+    depth_rows = counts[DEPTH_ROWS]
+    quote_rows = counts[QUOTE_ROWS]
+    depth_room = longs.shape[1] - max(DEPTH_ROWS_MAX, 2 * depth_levels)
+    index = first
+    while index < events.shape[0]:
+        if depth_rows > depth_room or pool[0] + max(CAPACITY_MIN, 2 * pool[1]) > levels.shape[0]:
+            break
         event = events[index]
-        action = event["action"]
+        action = int(event["action"])
         sym = int(event["sym"])
-        if action == ADD:
-            add(books, rows, event, depth_levels)
-        elif action == TRADE_ONLY:
-            put_trade(rows, event, sym, event["cond"], event["side"], event["price"], event["size"])
-        elif action == BROKEN:
-            put_trade(rows, event, sym, broken, BLANK, NULL_LONG, NULL_LONG)
+        side = int(event["side"])
+        price = int(event["price"])
+        size = int(event["size"])
+        index += 1
+
+        # What the book row shows, 0 for none; a trade is at `price`.
+        shown = action
+        row_price = price
+        row_size = size
+        trade_side = side
+        # Changes of two levels of one side: left at `price_out`, entered at `price`.
+        book = -1
+        price_out = price
+        size_out = orders_out = size_in = orders_in = 0
+
+        if action in (TRADE_ONLY, BROKEN):
+            shown = 0
         elif action == CLEAR:
-            clear(books, rows, event, depth_levels)
+            side = BLANK
+            row_price = row_size = NULL_LONG
+            if sym >= 0:
+                depth_rows = clear_side(
+                    sides, levels, tally, longs, ints, chars, depth_rows, event, 2 * sym,
+                    depth_levels,
+                )  # fmt: skip
+                depth_rows = clear_side(
+                    sides, levels, tally, longs, ints, chars, depth_rows, event, 2 * sym + 1,
+                    depth_levels,
+                )  # fmt: skip
+            else:
+                tally[NO_SYMBOL] += 1
+        elif action == ADD:
+            slot = find_order(orders, event["order_id"])
+            if slot >= 0:
+                # The newer order wins. The older one leaves first; then the event comes again.
+                order = orders[slot]
+                book = int(order["book"])
+                if order["generation"] == sides[book]["generation"]:
+                    tally[DUPLICATE_ORDER] += 1
+                    tally[LIVE] -= 1
+                    depth_rows = change_level(
+                        sides, levels, pool, longs, ints, chars, depth_rows, event, depth_levels,
+                        book, order["price"], -order["size"], -1,
+                    )  # fmt: skip
+                remove_order(orders, slot)
+                tally[USED] -= 1
+                index -= 1
+                continue
+            fault = order_fault(sym, side, price, size)
+            if fault > 0:
+                tally[fault] += 1
+            else:
+                book = 2 * sym + (1 if side == SELL else 0)
+                put_order(
+                    orders, -1 - slot, event["order_id"], price, size, book,
+                    sides[book]["generation"],
+                )  # fmt: skip
+                tally[USED] += 1
+                tally[LIVE] += 1
+                size_in = size
+                orders_in = 1
+        elif not is_known(action):
+            tally[UNKNOWN_ACTION] += 1
+            shown = 0
         else:
-            sym = touch(books, rows, event, depth_levels)
+            key = event["ref_order_id"] if action == REPLACE else event["order_id"]
+            slot = find_order(orders, key)
+            if slot >= 0:
+                order = orders[slot]
+                book = int(order["book"])
+                if order["generation"] != sides[book]["generation"]:
+                    slot = -1
+                    book = -1
+            if action in (EXECUTE, EXECUTE_AT):
+                shown = EXECUTE
+            if slot < 0:
+                if action == EXECUTE_AT:
+                    row_price = NULL_LONG
+                trade_side = opposite(side)
+                # In an auction orders fill that never rested: a fill alone is not amiss.
+                tally[UNKNOWN_ORDER] += action != BOOK_EXECUTE
+            else:
+                order = orders[slot]
+                sym = book >> 1
+                side = SELL if book & 1 else BUY
+                trade_side = opposite(side)
+                resting = int(order["size"])
+                price_out = int(order["price"])
+                if action == DELETE:
+                    row_price = price_out
+                    row_size = resting
+                    size_out = -resting
+                    orders_out = -1
+                elif action == REDUCE or shown == EXECUTE:
+                    row_price = price_out
+                    if action == EXECUTE:
+                        price = price_out
+                    taken = size
+                    if taken < 0 or taken > resting:
+                        tally[NEGATIVE_SIZE] += 1
+                        taken = max(0, min(taken, resting))
+                    size_out = -taken
+                    if taken == resting:
+                        orders_out = -1
+                    else:
+                        order["size"] = resting - taken
+                elif action in (REPLACE, MODIFY):
+                    if action == REPLACE and key != event["order_id"]:
+                        taken_slot = find_order(orders, event["order_id"])
+                        if taken_slot >= 0:
+                            # As for a new order: whoever has the new id already leaves first.
+                            other = orders[taken_slot]
+                            if other["generation"] == sides[other["book"]]["generation"]:
+                                tally[DUPLICATE_ORDER] += 1
+                                tally[LIVE] -= 1
+                                depth_rows = change_level(
+                                    sides, levels, pool, longs, ints, chars, depth_rows, event,
+                                    depth_levels, int(other["book"]), other["price"],
+                                    -other["size"], -1,
+                                )  # fmt: skip
+                            remove_order(orders, taken_slot)
+                            tally[USED] -= 1
+                            index -= 1
+                            continue
+                    fault = order_fault(sym, side, price, size)
+                    size_out = -resting
+                    orders_out = -1
+                    if fault > 0:
+                        tally[fault] += 1
+                    else:
+                        size_in = size
+                        orders_in = 1
+                else:
+                    row_price = price_out
+                if orders_out < 0:
+                    remove_order(orders, slot)
+                    tally[USED] -= 1
+                    tally[LIVE] -= 1
+                if orders_in > 0:
+                    slot = -1 - find_order(orders, event["order_id"])
+                    put_order(
+                        orders, slot, event["order_id"], price, size, book,
+                        sides[book]["generation"],
+                    )  # fmt: skip
+                    tally[USED] += 1
+                    tally[LIVE] += 1
+                    if price == price_out:
+                        # One change of one level, not a removal and an addition.
+                        size_in += size_out
+                        orders_in = size_out = orders_out = 0
+
+        if shown > 0:
+            put_book(longs, ints, chars, book_rows, event, sym, shown, side, row_price, row_size)
+            book_rows += 1
+        if size_out != 0 or orders_out != 0:
+            depth_rows = change_level(
+                sides, levels, pool, longs, ints, chars, depth_rows, event, depth_levels,
+                book, price_out, size_out, orders_out,
+            )  # fmt: skip
+        if size_in != 0 or orders_in != 0:
+            depth_rows = change_level(
+                sides, levels, pool, longs, ints, chars, depth_rows, event, depth_levels,
+                book, price, size_in, orders_in,
+            )  # fmt: skip
+        if action == BROKEN:
+            put_trade(
+                longs, ints, chars, trade_rows, event, sym, broken, BLANK, NULL_LONG, NULL_LONG
+            )
+            trade_rows += 1
+        elif action == TRADE_ONLY or (shown == EXECUTE and not event["flags"] & NOT_PRINTABLE):
+            put_trade(
+                longs, ints, chars, trade_rows, event, sym, event["cond"], trade_side, price, size
+            )
+            trade_rows += 1
         if event["flags"] & LAST and sym >= 0:
-            quote(books, rows, event, sym)
-    return len(events)
-
-
-@inline_kernel
-def add(books: Books, rows: Rows, event: np.void, depth_levels: int) -> None:
-    """Let an order rest; where its id already rests, the older order goes away."""
-    side = event["side"]
-    put_book(rows, event, event["sym"], ADD, side, event["price"], event["size"])
-    slot = find_order(books.orders, event["order_id"])
-    if slot >= 0:
-        if is_live(books, slot):
-            books.tally[DUPLICATE_ORDER] += 1
-            leave(books, rows, event, slot, depth_levels)
-        else:
-            books.tally[USED] -= 1
-            remove_order(books.orders, slot)
-    if event["sym"] < 0:
-        books.tally[NO_SYMBOL] += 1
-    elif side != BUY and side != SELL:
-        books.tally[NO_SIDE] += 1
-    else:
-        book = 2 * int(event["sym"]) + (1 if side == SELL else 0)
-        enter(books, rows, event, book, event["price"], event["size"], depth_levels)
-
-
-@inline_kernel
-def enter(
-    books: Books,
-    rows: Rows,
-    event: np.void,
-    book: int,
-    price: int,
-    size: int,
-    depth_levels: int,
-) -> None:
-    """Let the event's order rest in `book`, unless it has no size or no price to rest at."""
-    if size <= 0:
-        books.tally[NO_SIZE] += 1
-        return
-    if price == NULL_LONG:
-        books.tally[NO_PRICE] += 1
-        return
-    slot = -1 - find_order(books.orders, event["order_id"])
-    order = books.orders[slot]
-    order["order_id"] = event["order_id"]
-    order["price"] = price
-    order["size"] = size
-    order["book"] = book
-    order["generation"] = books.sides[book]["generation"]
-    books.tally[USED] += 1
-    books.tally[LIVE] += 1
-    change_level(books, rows, event, book, price, size, 1, depth_levels)
-
-
-@inline_kernel
-def leave(books: Books, rows: Rows, event: np.void, slot: int, depth_levels: int) -> None:
-    """Take a resting order out of its book."""
-    order = books.orders[slot]
-    book = int(order["book"])
-    price = int(order["price"])
-    size = int(order["size"])
-    remove_order(books.orders, slot)
-    books.tally[USED] -= 1
-    books.tally[LIVE] -= 1
-    change_level(books, rows, event, book, price, -size, -1, depth_levels)
-
-
-@inline_kernel
-def is_live(books: Books, slot: int) -> bool:
-    """Tell whether the order in a slot rests: its book was not cleared since it came."""
-    order = books.orders[slot]
-    return bool(order["generation"] == books.sides[order["book"]]["generation"])
-
-
-@inline_kernel
-def touch(books: Books, rows: Rows, event: np.void, depth_levels: int) -> int:
-    """Apply an event that names a resting order; return the symbol whose book it was for."""
-    action = event["action"]
-    replaces = action == REPLACE
-    slot = find_order(books.orders, event["ref_order_id"] if replaces else event["order_id"])
-    if slot < 0 or not is_live(books, slot):
-        miss(books, rows, event)
-        return int(event["sym"])
-    order = books.orders[slot]
-    book: int = int(order["book"])
-    side = SELL if book & 1 else BUY
-    if replaces or action == MODIFY:
-        put_book(rows, event, book >> 1, action, side, event["price"], event["size"])
-        replace(books, rows, event, slot, depth_levels)
-    elif action == DELETE:
-        put_book(rows, event, book >> 1, DELETE, side, order["price"], order["size"])
-        leave(books, rows, event, slot, depth_levels)
-    elif action == BOOK_EXECUTE:
-        put_book(rows, event, book >> 1, BOOK_EXECUTE, side, order["price"], event["size"])
-    elif action == REDUCE:
-        put_book(rows, event, book >> 1, REDUCE, side, order["price"], event["size"])
-        reduce(books, rows, event, slot, depth_levels)
-    elif action in (EXECUTE, EXECUTE_AT):
-        put_book(rows, event, book >> 1, EXECUTE, side, order["price"], event["size"])
-        if not event["flags"] & NOT_PRINTABLE:
-            price = event["price"] if action == EXECUTE_AT else order["price"]
-            put_trade(rows, event, book >> 1, event["cond"], opposite(side), price, event["size"])
-        reduce(books, rows, event, slot, depth_levels)
-    else:
-        books.tally[UNKNOWN_ACTION] += 1
-    return int(book) >> 1
-
-
-@inline_kernel
-def miss(books: Books, rows: Rows, event: np.void) -> None:
-    """Record an event whose order is not known: its row is kept, the book stays as it is.
-
-    Price and side are then what the event itself says, which is nothing for most venues. A fill
-    that a later event takes away is not counted: in an auction orders fill that never rested.
-    """
-    action = event["action"]
-    if action not in (REDUCE, DELETE, EXECUTE, EXECUTE_AT, REPLACE, MODIFY, BOOK_EXECUTE):
-        books.tally[UNKNOWN_ACTION] += 1
-        return
-    books.tally[UNKNOWN_ORDER] += action != BOOK_EXECUTE
-    executes = action in (EXECUTE, EXECUTE_AT)
-    shown = EXECUTE if executes else action
-    resting = NULL_LONG if action == EXECUTE_AT else event["price"]
-    put_book(rows, event, event["sym"], shown, event["side"], resting, event["size"])
-    if executes and not event["flags"] & NOT_PRINTABLE:
-        side = opposite(event["side"])
-        put_trade(rows, event, event["sym"], event["cond"], side, event["price"], event["size"])
+            bid, bsize = best_of(sides, levels, 2 * sym)
+            ask, asize = best_of(sides, levels, 2 * sym + 1)
+            if asize != NULL_LONG:
+                ask = -ask
+            last = quotes[sym]
+            if (
+                bid != last["bid"]
+                or ask != last["ask"]
+                or bsize != last["bsize"]
+                or asize != last["asize"]
+            ):
+                last["bid"] = bid
+                last["ask"] = ask
+                last["bsize"] = bsize
+                last["asize"] = asize
+                put_quote(longs, ints, quote_rows, event, sym, bid, ask, bsize, asize)
+                quote_rows += 1
+                if bsize != NULL_LONG and asize != NULL_LONG:
+                    if ask < bid:
+                        tally[CROSSED] += 1
+                    elif ask == bid:
+                        tally[LOCKED] += 1
+    counts[BOOK_ROWS] = book_rows
+    counts[TRADE_ROWS] = trade_rows
+    counts[DEPTH_ROWS] = depth_rows
+    counts[QUOTE_ROWS] = quote_rows
+    return index
 
 
 @inline_kernel
@@ -279,148 +338,110 @@ def opposite(side: int) -> int:
 
 
 @inline_kernel
-def reduce(books: Books, rows: Rows, event: np.void, slot: int, depth_levels: int) -> None:
-    """Take the event's size off a resting order; at zero the order goes away."""
-    order = books.orders[slot]
-    taken = int(event["size"])
-    if taken < 0 or taken > order["size"]:
-        books.tally[NEGATIVE_SIZE] += 1
-        taken = max(0, min(taken, int(order["size"])))
-    if taken == order["size"]:
-        leave(books, rows, event, slot, depth_levels)
-    elif taken > 0:
-        order["size"] -= taken
-        change_level(
-            books, rows, event, int(order["book"]), int(order["price"]), -taken, 0, depth_levels
-        )
+def is_known(action: int) -> bool:
+    """Tell whether an action that names a resting order is one of ours."""
+    return action in (REDUCE, DELETE, EXECUTE, EXECUTE_AT, REPLACE, MODIFY, BOOK_EXECUTE)
 
 
 @inline_kernel
-def replace(books: Books, rows: Rows, event: np.void, slot: int, depth_levels: int) -> None:
-    """Give a resting order another price and size, and with REPLACE another id."""
-    order = books.orders[slot]
-    book = int(order["book"])
-    price = int(event["price"])
-    size = int(event["size"])
-    if event["action"] == REPLACE and event["ref_order_id"] != event["order_id"]:
-        taken = find_order(books.orders, event["order_id"])
-        if taken >= 0 and is_live(books, taken):
-            books.tally[DUPLICATE_ORDER] += 1
-            leave(books, rows, event, taken, depth_levels)
-        elif taken >= 0:
-            books.tally[USED] -= 1
-            remove_order(books.orders, taken)
-        slot = find_order(books.orders, event["ref_order_id"])
-        order = books.orders[slot]
-    if price == order["price"] and size > 0:
-        # One change of the level, not a removal and an addition.
-        delta = size - int(order["size"])
-        generation = order["generation"]
-        remove_order(books.orders, slot)
-        slot = -1 - find_order(books.orders, event["order_id"])
-        order = books.orders[slot]
-        order["order_id"] = event["order_id"]
-        order["price"] = price
-        order["size"] = size
-        order["book"] = book
-        order["generation"] = generation
-        if delta != 0:
-            change_level(books, rows, event, book, price, delta, 0, depth_levels)
-    else:
-        leave(books, rows, event, slot, depth_levels)
-        enter(books, rows, event, book, price, size, depth_levels)
+def order_fault(sym: int, side: int, price: int, size: int) -> int:
+    """Give the condition for which an order cannot rest, or 0."""
+    if sym < 0:
+        return NO_SYMBOL
+    if side != BUY and side != SELL:
+        return NO_SIDE
+    if size <= 0:
+        return NO_SIZE
+    return NO_PRICE if price == NULL_LONG else 0
 
 
 @inline_kernel
 def change_level(
-    books: Books,
-    rows: Rows,
+    sides: npt.NDArray[np.void],
+    levels: npt.NDArray[np.void],
+    pool: npt.NDArray[np.int64],
+    longs: npt.NDArray[np.int64],
+    ints: npt.NDArray[np.int32],
+    chars: npt.NDArray[np.uint8],
+    row: int,
     event: np.void,
+    depth_levels: int,
     book: int,
     price: int,
     size: int,
     orders: int,
-    depth_levels: int,
-) -> None:
-    """Add to a level's size and number of orders, and tell the depth rows."""
+) -> int:
+    """Add to a level's size and orders and write depth rows from `row` on; return the next row."""
     key = -price if book & 1 else price
-    side = books.sides[book]
-    position = find_level(books.levels, int(side["start"]), int(side["count"]), key)
-    if position < side["start"] or books.levels[position]["key"] != key:
-        position = open_level(books.sides, books.levels, books.pool, book, position)
-        level = books.levels[position]
-        level["key"] = key
-        level["size"] = size
-        level["orders"] = orders
-    else:
-        level = books.levels[position]
-        level["size"] += size
-        level["orders"] += orders
+    side = sides[book]
+    position = find_level(levels, int(side["start"]), int(side["count"]), key)
+    if position < side["start"] or levels[position]["key"] != key:
+        position = open_level(side, levels, pool, position)
+        levels[position]["key"] = key
+        levels[position]["size"] = 0
+        levels[position]["orders"] = 0
+    level = levels[position]
+    level["size"] += size
+    level["orders"] += orders
     rank = int(side["start"]) + int(side["count"]) - 1 - position
+    shown = rank < depth_levels
     if level["orders"] > 0:
-        if rank < depth_levels:
-            put_depth(rows, event, book, rank, key, level["size"], level["orders"])
-        return
-    close_level(books.sides, books.levels, book, position)
-    if rank < depth_levels:
-        put_depth(rows, event, book, rank, key, 0, 0)
+        if shown:
+            put_depth(
+                longs, ints, chars, row, event, book, rank, key, level["size"], level["orders"]
+            )
+            row += 1
+        return row
+    close_level(side, levels, position)
+    if shown:
+        put_depth(longs, ints, chars, row, event, book, rank, key, 0, 0)
+        row += 1
         entering = int(side["start"]) + int(side["count"]) - depth_levels
         if entering >= side["start"]:
-            level = books.levels[entering]
+            level = levels[entering]
             put_depth(
-                rows, event, book, depth_levels - 1, level["key"], level["size"], level["orders"]
-            )
+                longs, ints, chars, row, event, book, depth_levels - 1, level["key"],
+                level["size"], level["orders"],
+            )  # fmt: skip
+            row += 1
+    return row
 
 
 @inline_kernel
-def clear(books: Books, rows: Rows, event: np.void, depth_levels: int) -> None:
-    """Empty a symbol's book; its orders are swept out of the table when that grows."""
-    put_book(rows, event, event["sym"], CLEAR, BLANK, NULL_LONG, NULL_LONG)
-    if event["sym"] < 0:
-        books.tally[NO_SYMBOL] += 1
-        return
-    for book in range(2 * int(event["sym"]), 2 * int(event["sym"]) + 2):
-        side = books.sides[book]
-        start = int(side["start"])
-        count = int(side["count"])
-        for rank in range(min(count, depth_levels) - 1, -1, -1):
-            level = books.levels[start + count - 1 - rank]
-            put_depth(rows, event, book, rank, level["key"], 0, 0)
-        for position in range(start, start + count):
-            books.tally[LIVE] -= books.levels[position]["orders"]
-        side["count"] = 0
-        side["generation"] += 1
+def clear_side(
+    sides: npt.NDArray[np.void],
+    levels: npt.NDArray[np.void],
+    tally: npt.NDArray[np.int64],
+    longs: npt.NDArray[np.int64],
+    ints: npt.NDArray[np.int32],
+    chars: npt.NDArray[np.uint8],
+    row: int,
+    event: np.void,
+    book: int,
+    depth_levels: int,
+) -> int:
+    """Empty one side; its orders are swept out of their table when that grows."""
+    side = sides[book]
+    start = int(side["start"])
+    count = int(side["count"])
+    for rank in range(min(count, depth_levels) - 1, -1, -1):
+        key = levels[start + count - 1 - rank]["key"]
+        put_depth(longs, ints, chars, row, event, book, rank, key, 0, 0)
+        row += 1
+    for position in range(start, start + count):
+        tally[LIVE] -= levels[position]["orders"]
+    side["count"] = 0
+    side["generation"] += 1
+    return row
 
 
 @inline_kernel
-def quote(books: Books, rows: Rows, event: np.void, sym: int) -> None:
-    """Append a quote row if a symbol's best prices or sizes are not those of its last one."""
-    bid = ask = bsize = asize = NULL_LONG
-    side = books.sides[2 * sym]
-    if side["count"] > 0:
-        level = books.levels[side["start"] + side["count"] - 1]
-        bid = int(level["key"])
-        bsize = int(level["size"])
-    side = books.sides[2 * sym + 1]
-    if side["count"] > 0:
-        level = books.levels[side["start"] + side["count"] - 1]
-        ask = -int(level["key"])
-        asize = int(level["size"])
-    last = books.quotes[sym]
-    if (
-        bid == last["bid"]
-        and ask == last["ask"]
-        and bsize == last["bsize"]
-        and asize == last["asize"]
-    ):
-        return
-    last["bid"] = bid
-    last["ask"] = ask
-    last["bsize"] = bsize
-    last["asize"] = asize
-    put_quote(rows, event, sym, last)
-    if bid != NULL_LONG and ask != NULL_LONG:
-        if ask < bid:
-            books.tally[CROSSED] += 1
-        elif ask == bid:
-            books.tally[LOCKED] += 1
+def best_of(
+    sides: npt.NDArray[np.void], levels: npt.NDArray[np.void], book: int
+) -> tuple[int, int]:
+    """Give a side's best key and size, null where it is empty."""
+    side = sides[book]
+    if side["count"] == 0:
+        return NULL_LONG, NULL_LONG
+    level = levels[side["start"] + side["count"] - 1]
+    return level["key"], level["size"]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tickloop.core.batch import Batch
 from tickloop.core.kernel import inline_kernel
 from tickloop.core.schema import BOOK, DEPTH, QUOTE, TRADE, Table
+from tickloop.ingest.events import BUY, SELL
 
 BOOK_ROWS, TRADE_ROWS, DEPTH_ROWS, QUOTE_ROWS = range(4)
 TABLES: tuple[Table, ...] = (BOOK, TRADE, DEPTH, QUOTE)
@@ -63,73 +64,102 @@ def new_rows(capacity: int) -> Rows:
 
 @inline_kernel
 def put_book(
-    rows: Rows, event: np.void, sym: int, action: int, side: int, price: int, size: int
+    longs: npt.NDArray[np.int64],
+    ints: npt.NDArray[np.int32],
+    chars: npt.NDArray[np.uint8],
+    row: int,
+    event: np.void,
+    sym: int,
+    action: int,
+    side: int,
+    price: int,
+    size: int,
 ) -> None:
-    """Append a book row."""
-    row = rows.counts[BOOK_ROWS]
-    rows.counts[BOOK_ROWS] = row + 1
-    rows.longs[BOOK_LONG, row] = event["message"] * KEYS_PER_MESSAGE + BOOK_RANK
-    rows.longs[BOOK_LONG + 1, row] = event["time"]
-    rows.longs[BOOK_LONG + 2, row] = event["venue_time"]
-    rows.longs[BOOK_LONG + 3, row] = event["order_id"]
-    rows.longs[BOOK_LONG + 4, row] = price
-    rows.longs[BOOK_LONG + 5, row] = size
-    rows.longs[BOOK_LONG + 6, row] = event["ref_order_id"]
-    rows.ints[BOOK_INT, row] = sym
-    rows.ints[BOOK_INT + 1, row] = event["mpid"]
-    rows.chars[BOOK_CHAR, row] = action
-    rows.chars[BOOK_CHAR + 1, row] = side
+    """Write a book row."""
+    longs[BOOK_LONG, row] = event["message"] * KEYS_PER_MESSAGE + BOOK_RANK
+    longs[BOOK_LONG + 1, row] = event["time"]
+    longs[BOOK_LONG + 2, row] = event["venue_time"]
+    longs[BOOK_LONG + 3, row] = event["order_id"]
+    longs[BOOK_LONG + 4, row] = price
+    longs[BOOK_LONG + 5, row] = size
+    longs[BOOK_LONG + 6, row] = event["ref_order_id"]
+    ints[BOOK_INT, row] = sym
+    ints[BOOK_INT + 1, row] = event["mpid"]
+    chars[BOOK_CHAR, row] = action
+    chars[BOOK_CHAR + 1, row] = side
 
 
 @inline_kernel
 def put_trade(
-    rows: Rows, event: np.void, sym: int, cond: int, side: int, price: int, size: int
+    longs: npt.NDArray[np.int64],
+    ints: npt.NDArray[np.int32],
+    chars: npt.NDArray[np.uint8],
+    row: int,
+    event: np.void,
+    sym: int,
+    cond: int,
+    side: int,
+    price: int,
+    size: int,
 ) -> None:
-    """Append a trade row; `side` is the aggressor's."""
-    row = rows.counts[TRADE_ROWS]
-    rows.counts[TRADE_ROWS] = row + 1
-    rows.longs[TRADE_LONG, row] = event["message"] * KEYS_PER_MESSAGE + TRADE_RANK
-    rows.longs[TRADE_LONG + 1, row] = event["time"]
-    rows.longs[TRADE_LONG + 2, row] = event["venue_time"]
-    rows.longs[TRADE_LONG + 3, row] = price
-    rows.longs[TRADE_LONG + 4, row] = size
-    rows.longs[TRADE_LONG + 5, row] = event["trade_id"]
-    rows.ints[TRADE_INT, row] = sym
-    rows.ints[TRADE_INT + 1, row] = cond
-    rows.chars[TRADE_CHAR, row] = side
+    """Write a trade row; `side` is the aggressor's."""
+    longs[TRADE_LONG, row] = event["message"] * KEYS_PER_MESSAGE + TRADE_RANK
+    longs[TRADE_LONG + 1, row] = event["time"]
+    longs[TRADE_LONG + 2, row] = event["venue_time"]
+    longs[TRADE_LONG + 3, row] = price
+    longs[TRADE_LONG + 4, row] = size
+    longs[TRADE_LONG + 5, row] = event["trade_id"]
+    ints[TRADE_INT, row] = sym
+    ints[TRADE_INT + 1, row] = cond
+    chars[TRADE_CHAR, row] = side
 
 
 @inline_kernel
 def put_depth(
-    rows: Rows, event: np.void, book: int, level: int, key: int, size: int, orders: int
+    longs: npt.NDArray[np.int64],
+    ints: npt.NDArray[np.int32],
+    chars: npt.NDArray[np.uint8],
+    row: int,
+    event: np.void,
+    book: int,
+    level: int,
+    key: int,
+    size: int,
+    orders: int,
 ) -> None:
-    """Append a depth row; `book` is symbol id * 2 + side and `key` the signed price."""
-    row = rows.counts[DEPTH_ROWS]
-    rows.counts[DEPTH_ROWS] = row + 1
-    rows.longs[DEPTH_LONG, row] = event["message"] * KEYS_PER_MESSAGE + DEPTH_RANK
-    rows.longs[DEPTH_LONG + 1, row] = event["time"]
-    rows.longs[DEPTH_LONG + 2, row] = event["venue_time"]
-    rows.longs[DEPTH_LONG + 3, row] = -key if book & 1 else key
-    rows.longs[DEPTH_LONG + 4, row] = size
-    rows.ints[DEPTH_INT, row] = book >> 1
-    rows.ints[DEPTH_INT + 1, row] = level
-    rows.ints[DEPTH_INT + 2, row] = orders
-    rows.chars[DEPTH_CHAR, row] = ord("S") if book & 1 else ord("B")
+    """Write a depth row; `book` is symbol id * 2 + side and `key` the signed price."""
+    longs[DEPTH_LONG, row] = event["message"] * KEYS_PER_MESSAGE + DEPTH_RANK
+    longs[DEPTH_LONG + 1, row] = event["time"]
+    longs[DEPTH_LONG + 2, row] = event["venue_time"]
+    longs[DEPTH_LONG + 3, row] = -key if book & 1 else key
+    longs[DEPTH_LONG + 4, row] = size
+    ints[DEPTH_INT, row] = book >> 1
+    ints[DEPTH_INT + 1, row] = level
+    ints[DEPTH_INT + 2, row] = orders
+    chars[DEPTH_CHAR, row] = SELL if book & 1 else BUY
 
 
 @inline_kernel
-def put_quote(rows: Rows, event: np.void, sym: int, quote: np.void) -> None:
-    """Append a quote row."""
-    row = rows.counts[QUOTE_ROWS]
-    rows.counts[QUOTE_ROWS] = row + 1
-    rows.longs[QUOTE_LONG, row] = event["message"] * KEYS_PER_MESSAGE + QUOTE_RANK
-    rows.longs[QUOTE_LONG + 1, row] = event["time"]
-    rows.longs[QUOTE_LONG + 2, row] = event["venue_time"]
-    rows.longs[QUOTE_LONG + 3, row] = quote["bid"]
-    rows.longs[QUOTE_LONG + 4, row] = quote["ask"]
-    rows.longs[QUOTE_LONG + 5, row] = quote["bsize"]
-    rows.longs[QUOTE_LONG + 6, row] = quote["asize"]
-    rows.ints[QUOTE_INT, row] = sym
+def put_quote(
+    longs: npt.NDArray[np.int64],
+    ints: npt.NDArray[np.int32],
+    row: int,
+    event: np.void,
+    sym: int,
+    bid: int,
+    ask: int,
+    bsize: int,
+    asize: int,
+) -> None:
+    """Write a quote row."""
+    longs[QUOTE_LONG, row] = event["message"] * KEYS_PER_MESSAGE + QUOTE_RANK
+    longs[QUOTE_LONG + 1, row] = event["time"]
+    longs[QUOTE_LONG + 2, row] = event["venue_time"]
+    longs[QUOTE_LONG + 3, row] = bid
+    longs[QUOTE_LONG + 4, row] = ask
+    longs[QUOTE_LONG + 5, row] = bsize
+    longs[QUOTE_LONG + 6, row] = asize
+    ints[QUOTE_INT, row] = sym
 
 
 def batches(rows: Rows, venue_id: int) -> list[Batch]:

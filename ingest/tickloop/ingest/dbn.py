@@ -36,44 +36,30 @@ class DbnFile:
     """
 
     def __init__(self, path: str | Path, context: FeedContext) -> None:
-        path = Path(path)
-        self.name = f"dbn:{path.name}"
+        self._path = Path(path)
+        self.name = f"dbn:{self._path.name}"
         self.health = Health()
         self.messages = 0
-        self._context = context
-        self._bytes = _open(path)
-        prefix = self._bytes.read(dbn.PREFIX_BYTES)
-        if not prefix:
-            raise self._bytes.damage or FeedError(f"{path}: the file is empty; expected DBN")
-        size = dbn.metadata_size(prefix, path)
-        metadata = dbn.Metadata()
-        if size:
-            metadata = dbn.decode_metadata(prefix + self._metadata(size), path)
-            prefix = b""
-        publisher = int.from_bytes(prefix[2:4], "little")
-        self.venue = venue_of(publisher, metadata.dataset)
-        self._records = RecordStream(self._bytes, prefix)
-        self._decoder = _Decoder(context, self.health, metadata, self.venue)
-
-    def _metadata(self, size: int) -> bytes:
-        """Read metadata piece by piece: a wrong size must not allocate what is not there."""
-        pieces: list[bytes] = []
-        while size and (piece := self._bytes.read(min(size, 1 << 20))):
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
+        with _open(self._path) as stream:
+            metadata, self.venue = _introduction(stream)
+            self._start = stream.position if metadata else 0
+        self._decoder = _Decoder(context, self.health, metadata or dbn.Metadata(), self.venue)
 
     def slices(self) -> Iterator[Slice]:
         """Yield rows in the file's order; see `Feed`."""
         try:
-            for records in self._records:
-                yield from self._decoder.slices(records)
-                self.messages = records.first + len(records)
-        except SchemaError as error:
+            with _open(self._path) as stream:
+                stream.read_exactly(self._start)
+                yield from self._rows(RecordStream(stream))
+        except (FeedError, SchemaError) as error:
             self.health.damage.append(FeedError(f"{self.name}: {error}"))
-        if self._records.damage is not None:
-            self.health.damage.append(self._records.damage)
-        self._bytes.close()
+
+    def _rows(self, blocks: RecordStream) -> Iterator[Slice]:
+        for records in blocks:
+            yield from self._decoder.slices(records)
+            self.messages = records.first + len(records)
+        if blocks.damage is not None:
+            self.health.damage.append(blocks.damage)
 
     @property
     def books(self) -> OrderBooks:
@@ -86,6 +72,18 @@ def _open(path: Path) -> DbnBytes:
         return DbnBytes(path)
     except OSError as error:
         raise FeedError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _introduction(stream: DbnBytes) -> tuple[dbn.Metadata | None, str]:
+    """Read what a file says of itself, None if it is a fragment, and its venue."""
+    prefix = stream.read_exactly(dbn.PREFIX_BYTES)
+    if not prefix:
+        raise stream.damage or FeedError(f"{stream.path}: the file is empty; expected DBN")
+    size = dbn.metadata_size(prefix, stream.path)
+    if not size:
+        return None, venue_of(int.from_bytes(prefix[2:4], "little"), "")
+    metadata = dbn.decode_metadata(prefix + stream.read_exactly(size), stream.path)
+    return metadata, metadata.dataset.partition(".")[0]
 
 
 class _Decoder:

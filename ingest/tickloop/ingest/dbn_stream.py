@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,14 @@ from tickloop.core.kernel import kernel
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 BLOCK_BYTES = 1 << 22
+# A read that fails loses what it had unpacked, which is then read again byte by byte.
+READ_BYTES = 1 << 18
 RECORDS_MAX = 1 << 16
 # Every record starts with these: the length counts words of four bytes.
 HEADER = np.dtype(
     [("length", "u1"), ("rtype", "u1"), ("publisher_id", "<u2"), ("instrument_id", "<u4"),
      ("ts_event", "<u8")]
 )  # fmt: skip
-WORD = 4
 _WALKED, _BAD_HEADER = 0, 1
 
 
@@ -46,7 +47,7 @@ class DbnBytes:
         if self.damage is not None:
             return b""
         try:
-            chunk = bytes(self._stream.read(size))
+            chunk = bytes(self._stream.read(min(size, READ_BYTES)))
         except OSError as error:
             chunk = self._salvage()
             self.damage = FeedError(
@@ -57,22 +58,32 @@ class DbnBytes:
         return chunk
 
     def _salvage(self) -> bytes:
-        """Read up to the damage: a failed read loses what it had unpacked before it failed."""
+        """Read again up to the damage."""
         self._stream.close()
         self._stream = self._open()
         kept: list[bytes] = []
         try:
             done = 0
             while done < self.position:
-                done += len(self._stream.read(min(BLOCK_BYTES, self.position - done)))
+                done += len(self._stream.read(min(READ_BYTES, self.position - done)))
             while piece := self._stream.read(1):
                 kept.append(bytes(piece))
         except OSError:
             pass
         return b"".join(kept)
 
-    def close(self) -> None:
-        """Close the file."""
+    def read_exactly(self, size: int) -> bytes:
+        """Read `size` bytes, fewer at the end: what is not there is never allocated."""
+        pieces: list[bytes] = []
+        while size and (piece := self.read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
         self._stream.close()
 
 
@@ -140,12 +151,11 @@ class Records:
 class RecordStream:
     """Cuts unpacked bytes into records."""
 
-    def __init__(self, stream: DbnBytes, start: bytes = b"") -> None:
+    def __init__(self, stream: DbnBytes) -> None:
         self._stream = stream
-        self._data = np.zeros(BLOCK_BYTES + WORD * 256, dtype=np.uint8)
-        self._data[: len(start)] = np.frombuffer(start, dtype=np.uint8)
-        self._held = len(start)
-        self._offset = stream.position - len(start)  # of _data[0] in the unpacked bytes
+        self._data = np.zeros(BLOCK_BYTES, dtype=np.uint8)
+        self._held = 0
+        self._offset = stream.position  # of _data[0] in the unpacked bytes
         self.damage: FeedError | None = None
 
     def __iter__(self) -> Iterator[Records]:
@@ -162,16 +172,16 @@ class RecordStream:
             if stop[1] == _BAD_HEADER:
                 self._stop(f"record length {int(self._data[0])} words, at least 4 expected")
                 return
-            if not found and len(self._data) > self._held and not self._more():
+            if not found and not self._more():
                 break
         if self._held and self.damage is None:
             self._stop(f"the file ends {self._held} bytes into a record")
         self.damage = self._stream.damage or self.damage
 
     def _fill(self) -> bool:
-        """Top the buffer up once; tell whether anything is in it."""
-        if self._held < BLOCK_BYTES // 2:
-            self._more()
+        """Fill half of the buffer or more; tell whether anything is in it."""
+        while self._held < BLOCK_BYTES // 2 and self._more():
+            pass
         return self._held > 0
 
     def _more(self) -> bool:

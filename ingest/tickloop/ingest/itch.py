@@ -16,6 +16,7 @@ from tickloop.ingest.events import EVENT
 from tickloop.ingest.feed import FeedContext, Health, cut_end
 from tickloop.ingest.itch_decode import (
     CONDITIONS,
+    MPID_NAME,
     OTHER,
     STATE,
     UNNAMED,
@@ -165,21 +166,19 @@ class ItchDecoder:
         first: int,
     ) -> list[Batch]:
         """Give ids to names that this step met first, and make rows of what they name."""
-        mpids = self._directory.mpids[: self._state["mpids"][0]]
-        fresh = np.flatnonzero(mpids["id"] == UNNAMED)
-        if len(fresh):
-            mpids["id"][fresh] = self._context.symbols.ids(_spell(mpids[fresh], "S4"))
-            _patch(events["mpid"], mpids)
         names = self._directory.names[: self._state["names"][0]]
-        fresh = np.flatnonzero(names["id"] == UNNAMED)
+        fresh = names[names["id"] == UNNAMED]
         if not len(fresh):
             return []
-        names["id"][fresh] = self._context.symbols.ids(_spell(names[fresh], "S8"))
+        fresh["id"] = self._context.symbols.ids(map(_spell, fresh.tolist()))
+        names["id"][names["id"] == UNNAMED] = fresh["id"]
         _patch(events["sym"], names)
+        _patch(events["mpid"], names)
         _patch(others["sym"], names)
-        for symbol_id in names["id"][fresh].tolist():
+        stocks = fresh[fresh["locate"] != MPID_NAME]
+        for symbol_id in stocks["id"].tolist():
             self._context.instruments.declare(symbol_id, price_unit=PRICE_UNIT, size_unit=SIZE_UNIT)
-        return self._undescribed(names[fresh], times, first)
+        return self._undescribed(stocks, times, first)
 
     def _undescribed(
         self, names: npt.NDArray[np.void], times: npt.NDArray[np.int64], first: int
@@ -234,8 +233,10 @@ class ItchDecoder:
             event_end = int(np.searchsorted(events["message"], first + end))
             part = _between(batches, (first + start, first + end))
             start = end
-            yield interleave([*part, *self.books.apply(events[event:event_end])])
+            rows = interleave([*part, *self.books.apply(events[event:event_end])])
             event = event_end
+            if rows.batches:
+                yield rows
 
 
 class _Step:
@@ -248,14 +249,13 @@ class _Step:
         self.times = np.empty(messages, dtype=np.int64)
 
 
-def _spell(names: npt.NDArray[np.void], field: str) -> list[str]:
-    """Spell names from their bytes; a locate code without a name becomes `locate_123`."""
-    width = ">u8" if field == "S8" else ">u4"
-    raw = names["key"].astype(np.uint64).astype(width).view(field)
-    return [
-        printable(key) if key else f"locate_{locate}"
-        for key, locate in zip(raw.tolist(), names["locate"].tolist(), strict=True)
-    ]
+def _spell(name: tuple[int, int, int, int]) -> str:
+    """Spell a name from its bytes; a locate code without a name becomes `locate_123`."""
+    key, _, locate, _ = name
+    if not key:
+        return f"locate_{locate}"
+    width = 4 if locate == MPID_NAME else 8
+    return printable((key % 2**64).to_bytes(8, "big")[-width:])
 
 
 def _patch(ids: npt.NDArray[np.int32], names: npt.NDArray[np.void]) -> None:

@@ -6,6 +6,17 @@ implied decimals, MWCB levels 8; stamps are nanoseconds since midnight in 6 byte
 
 import numpy as np
 
+from tickloop.ingest.events import (
+    ADD,
+    BROKEN,
+    DELETE,
+    EXECUTE,
+    EXECUTE_AT,
+    REDUCE,
+    REPLACE,
+    TRADE_ONLY,
+)
+
 PRICE_UNIT = -4
 SIZE_UNIT = 0
 LENGTH_MIN = 12
@@ -89,15 +100,29 @@ MESSAGES: dict[str, np.dtype[np.void]] = {
         ("upper", ">u4"),
     ),
 }
-# These become order events; all others become status, imbalance and instrument rows.
-ORDER_FLOW = "AFECXDUPQB"
+# These become order events of the given action; all others become status, imbalance and
+# instrument rows.
+ACTIONS = {
+    "A": ADD,
+    "F": ADD,
+    "E": EXECUTE,
+    "C": EXECUTE_AT,
+    "X": REDUCE,
+    "D": DELETE,
+    "U": REPLACE,
+    "P": TRADE_ONLY,
+    "Q": TRADE_ONLY,
+    "B": BROKEN,
+}
 
-# By type byte: the message's length, where its stock field is (0 if it has none), and 1 if it
-# becomes an order event.
-LENGTH, STOCK, FLOW = range(3)
+
+def _stock_at(layout: np.dtype[np.void]) -> int:
+    fields = layout.fields
+    return int(fields["stock"][1]) if fields and "stock" in fields else 0
+
+
+# By type byte: the message's length, where its stock field is, its action; 0 for none of it.
+LENGTH, STOCK, ACTION = range(3)
 LAYOUT = np.zeros((3, 256), dtype=np.int64)
 for _type, _layout in MESSAGES.items():
-    _fields = _layout.fields or {}
-    LAYOUT[LENGTH, ord(_type)] = _layout.itemsize
-    LAYOUT[STOCK, ord(_type)] = _fields["stock"][1] if "stock" in _fields else 0
-    LAYOUT[FLOW, ord(_type)] = _type in ORDER_FLOW
+    LAYOUT[:, ord(_type)] = _layout.itemsize, _stock_at(_layout), ACTIONS.get(_type, 0)

@@ -39,8 +39,8 @@ PRICE_UNIT = -4
 SIZE_UNIT = 0
 MESSAGE_WIDTH = 6
 _BLOCK_NUMBERS = 1 << 20  # numbers held at a time, over both files
-_BLOCK_LINES_MAX = 1 << 16
-_REMEMBERED = 64
+_BLOCK_LINES_MAX = 1 << 14
+_REMEMBERED = 24
 # The book file's price of an unoccupied level; on the bid side it is negative.
 _NO_PRICE = 9_999_999_999
 

@@ -32,11 +32,11 @@ class OrderBooks:
     Where the events are cut into arrays changes no row.
 
     Conditions that are counted in `health`: `unknown_order` (the row is kept without price and
-    side unless the event says them, and the book stays), `duplicate_order` (an id that rests
-    already: the newer order takes its place), `negative_size` (more taken away than rests, or
-    less than nothing: clamped), `order_without_size`, `order_without_price`,
-    `order_without_side` and `no_symbol` (such an order cannot rest), `unknown_action`,
-    `crossed_book` and `locked_book` (per quote row).
+    side unless the event says them, and the book stays; not counted for a BOOK_EXECUTE, which
+    touches no book), `duplicate_order` (an id that rests already: the newer order takes its
+    place), `negative_size` (more taken away than rests, or less than nothing: clamped),
+    `order_without_size`, `order_without_price`, `order_without_side` and `no_symbol` (such an
+    order cannot rest), `unknown_action`, `crossed_book` and `locked_book` (per quote row).
     """
 
     def __init__(self, *, depth_levels: int, venue_id: int, broken_id: int, health: Health) -> None:

@@ -63,20 +63,33 @@ def remove_order(orders: npt.NDArray[np.void], slot: int) -> None:
         home = home_slot(orders[probe]["order_id"], mask)
         # The record may move into the hole unless its home lies cyclically in (hole, probe].
         if ((probe - home) & mask) >= ((probe - hole) & mask):
-            copy_order(orders, probe, hole)
+            moved = orders[probe]
+            put_order(
+                orders, hole, moved["order_id"], moved["price"], moved["size"], moved["book"],
+                moved["generation"],
+            )  # fmt: skip
             hole = probe
         probe = (probe + 1) & mask
     orders[hole]["book"] = FREE
 
 
 @inline_kernel
-def copy_order(orders: npt.NDArray[np.void], source: int, target: int) -> None:
-    """Copy one slot's record to another."""
-    orders[target]["order_id"] = orders[source]["order_id"]
-    orders[target]["price"] = orders[source]["price"]
-    orders[target]["size"] = orders[source]["size"]
-    orders[target]["book"] = orders[source]["book"]
-    orders[target]["generation"] = orders[source]["generation"]
+def put_order(
+    orders: npt.NDArray[np.void],
+    slot: int,
+    order_id: int,
+    price: int,
+    size: int,
+    book: int,
+    generation: int,
+) -> None:
+    """Write an order into a slot."""
+    order = orders[slot]
+    order["order_id"] = order_id
+    order["price"] = price
+    order["size"] = size
+    order["book"] = book
+    order["generation"] = generation
 
 
 @kernel(types.int64(records(ORDER), records(ORDER), records(SIDE)))
@@ -90,10 +103,10 @@ def move_orders(
         if book == FREE or old[source]["generation"] != sides[book]["generation"]:
             continue
         slot = -1 - find_order(new, old[source]["order_id"])
-        new[slot]["order_id"] = old[source]["order_id"]
-        new[slot]["price"] = old[source]["price"]
-        new[slot]["size"] = old[source]["size"]
-        new[slot]["book"] = book
-        new[slot]["generation"] = old[source]["generation"]
+        order = old[source]
+        put_order(
+            new, slot, order["order_id"], order["price"], order["size"], book,
+            order["generation"],
+        )  # fmt: skip
         moved += 1
     return moved

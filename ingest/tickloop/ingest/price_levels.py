@@ -42,18 +42,16 @@ def find_level(levels: npt.NDArray[np.void], start: int, count: int, key: int) -
 
 @inline_kernel
 def open_level(
-    sides: npt.NDArray[np.void], levels: npt.NDArray[np.void], pool: npt.NDArray[np.int64],
-    book: int, position: int,
-) -> int:  # fmt: skip
+    side: np.void, levels: npt.NDArray[np.void], pool: npt.NDArray[np.int64], position: int
+) -> int:
     """Make room for one level after `position`; return where it is now.
 
     `pool` is (used entries, largest run); the caller has checked that a run of twice the
     largest fits.
     """
-    side = sides[book]
     if side["count"] == side["capacity"]:
         position += move_run(side, levels, pool)
-    end = side["start"] + side["count"]
+    end = int(side["start"]) + int(side["count"])
     for target in range(end, position + 1, -1):
         copy_level(levels, target - 1, target)
     side["count"] += 1
@@ -63,24 +61,22 @@ def open_level(
 @inline_kernel
 def move_run(side: np.void, levels: npt.NDArray[np.void], pool: npt.NDArray[np.int64]) -> int:
     """Move a full run to the end of the pool with twice the room; return by how far."""
-    distance = pool[0] - side["start"]
-    for position in range(side["start"], side["start"] + side["count"]):
+    start = int(side["start"])
+    distance = int(pool[0]) - start
+    for position in range(start, start + int(side["count"])):
         copy_level(levels, position, position + distance)
-    side["start"] += distance
-    side["capacity"] = max(CAPACITY_MIN, 2 * side["capacity"])
+    side["start"] = pool[0]
+    side["capacity"] = max(CAPACITY_MIN, 2 * int(side["capacity"]))
     pool[0] += side["capacity"]
-    pool[1] = max(pool[1], side["capacity"])
-    return int(distance)
+    pool[1] = max(int(pool[1]), int(side["capacity"]))
+    return distance
 
 
 @inline_kernel
-def close_level(
-    sides: npt.NDArray[np.void], levels: npt.NDArray[np.void], book: int, position: int
-) -> None:
+def close_level(side: np.void, levels: npt.NDArray[np.void], position: int) -> None:
     """Take one level out of its run."""
-    side = sides[book]
     side["count"] -= 1
-    for target in range(position, side["start"] + side["count"]):
+    for target in range(position, int(side["start"]) + int(side["count"])):
         copy_level(levels, target + 1, target)
 
 

@@ -31,7 +31,7 @@ from tickloop.ingest.synthetic_prices import advance_prices, fair_price
 MINUTE_NS = 60_000_000_000
 # Messages that one step of the loop may write.
 STEP_MAX = 10
-_SYSTEM, _ACTION, _CROSS, _BROKEN, _IMBALANCE = (ord(letter) for letter in "SHQBI")
+_ACTION, _CROSS, _BROKEN, _IMBALANCE = (ord(letter) for letter in "HQBI")
 _WAIT_MAX_NS = 1_000 * 1_000_000_000
 # After the last minute, what is left to write comes quickly.
 _LATE_NS = 1_000_000

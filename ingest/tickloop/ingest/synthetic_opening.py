@@ -45,7 +45,7 @@ def open_exchange(
     exchange["price_seed"] = seed_of(day.seed, 2)
     seed = seed_of(day.seed, 3)
     exchange["betas"] = [205 + draw_below(seed, 103) for _ in range(SECTORS_MAX)]
-    exchange["sectors"] = day.sectors
+    exchange["sectors"] = day.sector_count
     exchange["steps"] = FIRST_NS // (day.price_step_ms * 1_000_000)
     set_pace(
         exchange,
@@ -59,7 +59,7 @@ def open_exchange(
 
 
 def open_stocks(day: "SyntheticDay") -> npt.NDArray[Any]:
-    """Make a STOCK record for each name: $6 to $60, most of them cheap, with an empty book."""
+    """Make a STOCK record for each name: $8 to $90, half of them below $29, with an empty book."""
     seed = seed_of(day.seed, 4)
     ranks = np.array(_ranks(day))
     stocks = np.zeros(day.symbols, dtype=STOCK)
@@ -67,9 +67,9 @@ def open_stocks(day: "SyntheticDay") -> npt.NDArray[Any]:
     stocks["name"] = [packed(name, 8) for name in day.names]
     stocks["state"] = TRADING
     dear = np.array([draw_below(seed, 1024) for _ in range(day.symbols)])
-    stocks["base"] = (600 + 5_400 * dear * dear // 2**20) * PRICE_ONE
+    stocks["base"] = (800 + 8_200 * dear * dear // 2**20) * PRICE_ONE
     stocks["loading"] = [205 + draw_below(seed, 103) for _ in range(day.symbols)]
-    stocks["sector"] = np.arange(day.symbols) % day.sectors
+    stocks["sector"] = np.arange(day.symbols) % day.sector_count
     # Quiet stocks are quoted wider.
     stocks["half_spread"] = 64 + 96 * ranks // day.symbols
     stocks["half_spread"] += np.array([draw_below(seed, 96) for _ in range(day.symbols)])

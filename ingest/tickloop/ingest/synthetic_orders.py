@@ -235,9 +235,10 @@ def _corrects(
     sign = sign_of(side)
     best = stock["best"][side]
     if best != 0 and sign * (best * PRICE_ONE - fair) > 0:
-        # Too generous: whoever knows the price takes it, unless its owner is faster.
-        if stock["state"] == TRADING and draw_below(exchange["seed"], 4) != 0:
-            wanted = 100 * (1 + draw_below(exchange["seed"], 12))
+        # Too generous: whoever knows the price takes it, unless its owner is faster,
+        # as most are.
+        if stock["state"] == TRADING and draw_below(exchange["seed"], 3) == 0:
+            wanted = 100 * (1 + draw_below(exchange["seed"], 6))
             _take(exchange, stock, out, side, fair, wanted, fills)
         else:
             delete(exchange, stock, out, side, first_in_queue(stock, side, best))

@@ -5,15 +5,20 @@ because a flush or a merge may remove their files; partitions are opened when th
 because rows of a partition beyond the manifest's `merged` do not count anyway.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
+from tickloop.core.catalog import Catalog
 from tickloop.core.errors import DataDirectoryError, StoreError
 from tickloop.core.schema import Table
 from tickloop.tickerplant import manifest as manifests
 from tickloop.tickerplant.flush import by_session
+from tickloop.tickerplant.hdb_info import database_of, is_read_only
+from tickloop.tickerplant.history import KdbHistory, OwnHistory, narrowed
+from tickloop.tickerplant.kdb_names import read_names
 from tickloop.tickerplant.manifest import Chunk, Manifest, chunk_folder
 from tickloop.tickerplant.part import Part, complete
 from tickloop.tickerplant.rdb import RdbPart, RdbReader, cut
@@ -22,6 +27,8 @@ from tickloop.tickerplant.session import SessionCalendar
 
 _TRIES = 100
 _Signature = tuple[int, int, int]
+_EMPTY = Manifest()
+_FOREIGN = Manifest(catalog=Catalog(()))
 
 
 @dataclass(frozen=True)
@@ -31,37 +38,54 @@ class Snapshot:
     manifest: Manifest
     seq: int
     names: Sequence[str]
+    history: OwnHistory
     chunks: Mapping[Chunk, Mapping[str, Segment]]
     today: Mapping[str, Sequence[RdbPart]]
+    mounts: Sequence[KdbHistory]
 
-    @property
+    @cached_property
     def tables(self) -> Mapping[str, Table]:
         """Tables by name."""
-        return self.manifest.catalog.by_name
+        found = dict(self.manifest.catalog.by_name)
+        for mount in self.mounts:
+            found.update(mount.tables)
+        return found
+
+    @property
+    def fractional(self) -> bool:
+        """Whether sizes are floats."""
+        return self.manifest.catalog.fractional
 
     def parts(
         self,
         table: str,
         *,
-        dates: Collection[date] | None = None,
+        dates: Container[date] | None = None,
         columns: Collection[str] | None = None,
     ) -> list[Part]:
-        """List a table's rows: history first, then chunks, then today's; by date where asked."""
-        known = self.tables[table]
-        if columns is not None:
-            known = Table(table, tuple(c for c in known.columns if c.name in columns))
-        parts = [*self._flushed(known, dates), *self._todays(known, dates)]
-        return [part for part in parts if part.rows]
+        """List a table's rows: history, then chunks, then today's; KeyError for no such table.
 
-    def _flushed(self, table: Table, dates: Collection[date] | None) -> Iterable[Part]:
+        `dates` leaves out parts of other session dates, `columns` other columns. Parts of
+        history are sorted by symbol, the others by seq.
+        """
+        known = narrowed(self.tables[table], columns)
+        mount = next((mount for mount in self.mounts if table in mount.tables), None)
+        if mount is not None:
+            return [part for part in mount.parts(known, dates) if part.rows]
+        return [
+            *self.history.parts(known, dates, self.names),
+            *self._flushed(known, dates),
+            *self._todays(known, dates),
+        ]
+
+    def _flushed(self, table: Table, dates: Container[date] | None) -> Iterable[Part]:
         for chunk, segments in self.chunks.items():
             if table.name in segments and (dates is None or chunk.session in dates):
                 segment = segments[table.name]
-                yield self._part(
-                    table, chunk.session, RdbPart(table.name, segment, 0, segment.rows)
-                )
+                rows = RdbPart(table.name, segment, 0, segment.rows)
+                yield self._part(table, chunk.session, rows)
 
-    def _todays(self, table: Table, dates: Collection[date] | None) -> Iterable[Part]:
+    def _todays(self, table: Table, dates: Container[date] | None) -> Iterable[Part]:
         calendar = SessionCalendar(zone=self.manifest.zone, roll_ns=self.manifest.roll_ns)
         for part in self.today.get(table.name, ()):
             for dated in by_session(part, calendar):
@@ -69,12 +93,12 @@ class Snapshot:
                     yield self._part(table, dated.session, dated.part)
 
     def _part(self, table: Table, session: date, rows: RdbPart) -> Part:
-        columns = complete(table, rows.columns(), len(rows), self.manifest.catalog)
+        columns = complete(table, rows.columns(), len(rows), fractional=self.fractional)
         return Part(table, session, len(rows), columns, self.names)
 
 
 class Database:
-    """A data directory, live or at rest; or any kdb+ database directory."""
+    """A data directory, live or at rest; or any kdb+ database directory. One thread at a time."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
@@ -83,20 +107,29 @@ class Database:
                 " kdb+ database"
             )
         self.root = root
-        self._manifest = Manifest()
+        self._manifest = _EMPTY
         self._signature: _Signature | None = None
+        self._history = OwnHistory(root / "db", _EMPTY)
         self._rdb: RdbReader | None = None
         self._chunks: dict[Chunk, dict[str, Segment]] = {}
+        self._mounts: dict[tuple[Path, str], KdbHistory] = {}
+        self._names: list[str] = []
+        self._names_bytes = 0
 
     @property
     def tables(self) -> Mapping[str, Table]:
         """Tables by name, as they are now."""
-        return self._read_manifest().catalog.by_name
+        return self.snapshot().tables
 
     @property
     def symbols(self) -> Sequence[str]:
         """Names by symbol id, as they are now."""
-        return _read_names(self.root / "db" / "sym")
+        path = self.root / "db" / "sym"
+        size = path.stat().st_size if path.exists() else 0
+        if size != self._names_bytes:
+            # A new list: snapshots keep theirs.
+            self._names, self._names_bytes = read_names(path), size
+        return self._names
 
     def snapshot(self) -> Snapshot:
         """Pin what the database holds now."""
@@ -118,12 +151,16 @@ class Database:
         seq = manifest.watermark
         if manifest.rdb:
             reader = self._reader(self.root / manifest.rdb)
+            # Read before the segments: rows up to it are complete in what is found after.
             seq = max(seq, reader.published)
             for table, segments in reader.segments().items():
                 today[table] = cut(table, segments, up_to_seq=seq, after_seq=manifest.watermark)
         chunks = {chunk: self._chunk(chunk) for chunk in manifest.chunks}
         self._chunks = chunks
-        return Snapshot(manifest, seq, self.symbols, chunks, today)
+        mounts = self._mounted(manifest)
+        if manifest is _EMPTY and not mounts[0].is_empty:
+            manifest = _FOREIGN
+        return Snapshot(manifest, seq, self.symbols, self._history, chunks, today, mounts)
 
     def _reader(self, folder: Path) -> RdbReader:
         if self._rdb is None or self._rdb.root != folder:
@@ -137,6 +174,20 @@ class Database:
         folder = chunk_folder(self.root, chunk)
         return {table: Segment(folder / table) for table in chunk.rows}
 
+    def _mounted(self, manifest: Manifest) -> list[KdbHistory]:
+        if manifest is _EMPTY:
+            imported = is_read_only(self.root) or (self.root / "db").is_dir()
+            return [self._mount(database_of(self.root) if imported else self.root, "")]
+        if not manifest.mounts:
+            return []
+        return [self._mount(self.root / mount.path, f"{mount.name}_") for mount in manifest.mounts]
+
+    def _mount(self, root: Path, prefix: str) -> KdbHistory:
+        known = self._mounts.get((root, prefix))
+        if known is None or known.is_stale:
+            known = self._mounts[root, prefix] = KdbHistory(root, prefix)
+        return known
+
     def _read_manifest(self) -> Manifest:
         """Read the manifest; the same object as before while its file is the same."""
         path = self.root / manifests.NAME
@@ -144,9 +195,10 @@ class Database:
             signature = _signature(path)
             if signature is None or signature == self._signature:
                 break
-            manifest = manifests.read(self.root) or Manifest()
-            if _signature(path) == signature:
+            manifest = manifests.read(self.root)
+            if manifest is not None and _signature(path) == signature:
                 self._manifest, self._signature = manifest, signature
+                self._history = OwnHistory(self.root / "db", manifest)
                 break
         return self._manifest
 
@@ -157,12 +209,3 @@ def _signature(path: Path) -> _Signature | None:
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _read_names(path: Path) -> list[str]:
-    """Read a symbol file: the names of ids, in order."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    return [name.decode(errors="replace") for name in raw[8:].split(b"\0")[:-1]]

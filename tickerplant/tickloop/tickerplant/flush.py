@@ -5,19 +5,24 @@ day. `finish` merges a date's chunks into its partition, sorted by symbol. Each 
 manifest; what a manifest does not name does not count, and `recover` removes it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.core.schema import Table
 from tickloop.tickerplant import manifest as manifests
 from tickloop.tickerplant.file_door import FileDoor, remove_tree
-from tickloop.tickerplant.manifest import Chunk, Manifest, chunk_folder
+from tickloop.tickerplant.hdb import recover as recover_partitions
+from tickloop.tickerplant.hdb import write_partition
+from tickloop.tickerplant.manifest import NO_SEQ, Chunk, Manifest, Partition, chunk_folder
+from tickloop.tickerplant.part import complete
 from tickloop.tickerplant.rdb import RdbPart, RdbReader
-from tickloop.tickerplant.segment import write_segment
+from tickloop.tickerplant.segment import Segment, Text, Values, write_segment
 from tickloop.tickerplant.session import SessionCalendar
-
-STAGING = "staging"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +95,71 @@ def _make_directories(door: FileDoor, root: Path, folder: Path) -> None:
             door.sync_directory(parent)
 
 
+def finish(root: Path, door: FileDoor, session: date) -> Manifest:
+    """Merge a date's chunks into its partition, sorted by symbol; return the new manifest.
+
+    Only the process that holds the data directory may call this; any of its threads may, one at
+    a time with `flush`. The chunks' symbols are in the symbol file already.
+    """
+    old = _manifest(root)
+    chunks = old.chunks_of(session)
+    if not chunks:
+        return old
+    known = old.partition(session)
+    merged = NO_SEQ if known is None else known.merged
+    rows = {} if known is None else dict(known.rows)
+    for name in sorted({name for chunk in chunks for name in chunk.rows}):
+        table = old.catalog[name]
+        written = write_partition(
+            root / "db",
+            session,
+            table,
+            _joined(root, chunks, table, fractional=old.catalog.fractional),
+            None,
+            watermark=merged,
+            fractional=old.catalog.fractional,
+            also=old.catalog.tables,
+            door=door,
+        )
+        rows[name] = written.rows
+    new = manifests.write(root, old.with_partition(Partition(session, old.watermark, rows)), door)
+    _remove_unnamed_chunks(root, door, new)
+    return new
+
+
+def _joined(
+    root: Path, chunks: Sequence[Chunk], table: Table, *, fractional: bool
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Put a table's chunks one after the other, which is seq order."""
+    segments = [
+        Segment(chunk_folder(root, chunk) / table.name)
+        for chunk in chunks
+        if table.name in chunk.rows
+    ]
+    pieces = [
+        complete(table, segment.columns(0, segment.rows), segment.rows, fractional=fractional)
+        for segment in segments
+    ]
+    return {name: _join([piece[name] for piece in pieces]) for name in table.names}
+
+
+def _join(pieces: Sequence[Values]) -> npt.NDArray[np.generic]:
+    texts = [text for piece in pieces if isinstance(piece, Text) for text in piece.to_list()]
+    if any(isinstance(piece, Text) for piece in pieces):
+        joined = np.empty(len(texts), dtype=object)
+        joined[:] = texts
+        return joined
+    plain = [piece for piece in pieces if not isinstance(piece, Text)]
+    return plain[0] if len(plain) == 1 else np.concatenate(plain)
+
+
 def recover(root: Path, door: FileDoor) -> Manifest | None:
     """Remove what no manifest names: half-written chunks, staged partitions, old rdb folders."""
     manifest = manifests.read(root)
     if manifest is None:
         return None
     _remove_unnamed_chunks(root, door, manifest)
-    if (root / STAGING).exists():
-        remove_tree(door, root / STAGING)
+    recover_partitions(root / "db", door=door)
     rdb = root / "rdb"
     for folder in rdb.iterdir() if rdb.exists() else ():
         if folder.is_dir() and folder != root / manifest.rdb:

@@ -14,7 +14,7 @@ from tickloop.core.errors import SchemaError, StoreError
 from tickloop.core.schema import Table
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.file_door import OS_DOOR, FileDoor, remove_tree
-from tickloop.tickerplant.kdb_names import extend_names
+from tickloop.tickerplant.kdb_names import extend_names, read_names
 from tickloop.tickerplant.part_order import KEEP_ALL, PartOrder, part_order
 from tickloop.tickerplant.partition import Partition
 from tickloop.tickerplant.partition_writer import ColumnSource, column_source, write_files
@@ -53,7 +53,7 @@ def write_partition(
     session_date: date,
     table: Table,
     columns: Columns,
-    symbols: Symbols,
+    symbols: Symbols | None,
     *,
     watermark: int | None = None,
     fractional: bool = False,
@@ -64,9 +64,10 @@ def write_partition(
     """Add rows to a table's partition: parted by symbol, in seq order within each symbol.
 
     `columns` are surface columns in seq order, `sym` and other symbols as int32 ids of
-    `symbols`. Rows that the partition has with seq up to `watermark` stay (None: all), later
-    ones make way, so a flush that a crash interrupted may be repeated. All new rows must come
-    after the rows that stay. A new date gets empty tables for `also` in the same step.
+    `symbols`; names that the symbol file lacks are added to it (None: it has them all). Rows
+    that the partition has with seq up to `watermark` stay (None: all), later ones make way, so a
+    flush that a crash interrupted may be repeated. All new rows must come after the rows that
+    stay. A new date gets empty tables for `also` in the same step.
 
     The new partition is written and synced beside the database, then swapped in by one rename:
     a reader or a crash sees the old one or the new one. StoreError if the disk refuses, if rows
@@ -76,9 +77,9 @@ def write_partition(
     existing = Partition(target) if target.exists() else None
     with _disk_errors(target):
         _prepare(root, door)
-        new_symbols = extend_names(root / SYM_FILE, symbols, door=door)
+        new_symbols, known = _symbols(root, symbols, door)
         sources = _sources(table, columns, existing, fractional=fractional)
-        order = _order(table, columns, existing, watermark, known=len(symbols))
+        order = _order(table, columns, existing, watermark, known=known)
         staged = _staged(root, target, door)
         written = write_files(staged, table, sources, order, door=door, threads=threads)
         if target.parent.exists():
@@ -87,6 +88,13 @@ def write_partition(
             _publish_date(staged, target, also, fractional=fractional, door=door)
     kept = len(order.order) - len(columns["seq"])
     return Written(target, len(order.order), kept, written, new_symbols)
+
+
+def _symbols(root: Path, symbols: Symbols | None, door: FileDoor) -> tuple[int, int]:
+    """Give how many names were added to the symbol file, and how many there are."""
+    if symbols is None:
+        return 0, len(read_names(root / SYM_FILE))
+    return extend_names(root / SYM_FILE, symbols, door=door), len(symbols)
 
 
 def fill_partitions(
@@ -141,8 +149,8 @@ def _disk_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(
-            f"{target}: not written: {error}; the database is as it was, the rows are still in"
-            " the journal: make room or mend the disk, then flush again"
+            f"{target}: writing stopped: {error}; what is there is whole, the old partition or the"
+            " new one, and the journal has the rows: make room or mend the disk, then flush again"
         ) from error
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tickloop.core.errors import StoreError
 from tickloop.core.schema import Kind
 from tickloop.tickerplant.kdb_anymap import AnyMap
 from tickloop.tickerplant.kdb_layout import (
@@ -21,7 +20,7 @@ from tickloop.tickerplant.kdb_layout import (
 )
 from tickloop.tickerplant.kdb_names import parse_names
 from tickloop.tickerplant.kdb_nested import Nested
-from tickloop.tickerplant.kdb_object import object_rows
+from tickloop.tickerplant.kdb_object import decode_object, object_rows
 from tickloop.tickerplant.kdb_zip import (
     ALGORITHMS,
     ENCRYPTED_MAGIC,
@@ -31,6 +30,7 @@ from tickloop.tickerplant.kdb_zip import (
     refuse_encrypted,
 )
 from tickloop.tickerplant.mapped_file import Bytes, map_fd, open_at, read_head
+from tickloop.tickerplant.q_values import Value
 
 Array = npt.NDArray[np.generic]
 Rows = Array | Nested | AnyMap
@@ -85,17 +85,22 @@ class KdbFile:
         stop = layout.start + layout.count * layout.width
         values = image[layout.start : stop].view(layout.dtype)
         if layout.type == ANYMAP:
-            heap = self._companion("#")
-            names, _ = parse_names(self._companion("##").tobytes(), f"{self.name}##")
+            heap = self._companion("#", None)
+            names, _ = parse_names(self._companion("##", None).tobytes(), f"{self.name}##")
             return AnyMap(self.name, _as_long(values), heap[PAGE_START:], names)
         if layout.is_nested:
-            return Nested(self.name, layout.type, _as_long(values), self._companion("#"))
+            ends = _as_long(values)
+            raw = self._companion("#", int(ends[-1]) if len(ends) else 0)
+            return Nested(self.name, layout.type, ends, raw)
         return values
 
-    def _companion(self, suffix: str) -> Bytes:
-        if suffix not in self._companions:
-            raise StoreError(f"{self.name}{suffix}: absent, but {self.name} points into it")
-        return self._companions[suffix]
+    def _companion(self, suffix: str, plain_bytes: int | None) -> Bytes:
+        """Give a companion's bytes; text of `plain_bytes` may by chance begin like a container."""
+        raw = self._companions[suffix]
+        if plain_bytes == len(raw):
+            return raw
+        source = _unwrapped(raw, raw[: len(MAGIC)].tobytes(), f"{self.name}{suffix}")
+        return source.unpack() if isinstance(source, Packed) else source
 
 
 def _as_long(values: Array) -> npt.NDArray[np.int64]:
@@ -107,34 +112,43 @@ def open_kdb_file(name: Path | str, directory_fd: int | None = None) -> KdbFile:
 
     StoreError if it is absent, no kdb+ file, encrypted, or shorter than its header says.
     """
-    source, head, file_bytes = _open_source(name, directory_fd)
     text = str(name)
+    raw, head = _mapped(name, directory_fd)
+    source = _unwrapped(raw, head, text)
     packed = isinstance(source, Packed)
-    plain_bytes = source.plain_bytes if isinstance(source, Packed) else file_bytes
+    plain_bytes = len(raw)
+    if isinstance(source, Packed):
+        plain_bytes, head = source.plain_bytes, source.head(HEAD_BYTES)
     layout = parse_layout(head, plain_bytes, name=text, packed=packed)
     compression = ALGORITHMS[source.algorithm] if isinstance(source, Packed) else ""
     companions = {}
     if layout.is_nested:
         suffixes = ("#", "##") if layout.type == ANYMAP else ("#",)
-        companions = {suffix: _image(f"{name}{suffix}", directory_fd) for suffix in suffixes}
-    return KdbFile(text, layout, file_bytes, compression, source, companions)
+        companions = {suffix: _mapped(f"{name}{suffix}", directory_fd)[0] for suffix in suffixes}
+    return KdbFile(text, layout, len(raw), compression, source, companions)
 
 
-def _open_source(name: Path | str, directory_fd: int | None) -> tuple[Bytes | Packed, bytes, int]:
+def read_object(name: Path | str) -> Value:
+    """Read a file that holds one value, such as a flat table or a dictionary.
+
+    StoreError if it holds a column instead, or is damaged.
+    """
+    raw, head = _mapped(name, None)
+    source = _unwrapped(raw, head, str(name))
+    return decode_object(source.unpack() if isinstance(source, Packed) else source, str(name))
+
+
+def _mapped(name: Path | str, directory_fd: int | None) -> tuple[Bytes, bytes]:
+    """Map a file and read its first bytes without touching the mapping."""
     fd, size = open_at(name, directory_fd)
     try:
-        head = read_head(fd, HEAD_BYTES)
-        raw = map_fd(fd, size)
+        return map_fd(fd, size), read_head(fd, HEAD_BYTES)
     finally:
         os.close(fd)
+
+
+def _unwrapped(raw: Bytes, head: bytes, name: str) -> Bytes | Packed:
+    """Open a container if the bytes are one."""
     if head.startswith(ENCRYPTED_MAGIC):
-        raise refuse_encrypted(str(name))
-    if not head.startswith(MAGIC):
-        return raw, head, size
-    packed = open_packed(raw, str(name))
-    return packed, packed.head(HEAD_BYTES), size
-
-
-def _image(name: str, directory_fd: int | None) -> Bytes:
-    source, _, _ = _open_source(name, directory_fd)
-    return source.unpack() if isinstance(source, Packed) else source
+        raise refuse_encrypted(name)
+    return open_packed(raw, name) if head.startswith(MAGIC) else raw

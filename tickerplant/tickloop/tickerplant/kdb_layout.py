@@ -14,6 +14,7 @@ VECTOR_START = 16
 PAGE_START = 4096
 _PAGE_HEADER = 4080
 _PAGE_DOMAIN = 16
+_EMPTY_INDEX_MAX = 512  # an empty parted column of a real database has an index of 80 bytes
 
 ENUM = 20
 ENUM_LAST = 76
@@ -104,8 +105,8 @@ def parse_layout(head: bytes, size: int, *, name: str, packed: bool = False) -> 
 def _bounded(layout: Layout, size: int, name: str, *, packed: bool) -> Layout:
     room = (size - layout.start) // layout.width
     count = layout.count
-    if packed and count == 0 and layout.attribute in ("", "s"):
-        count = room
+    if packed and count == 0:
+        count = _lost_count(layout, size, name)
     if not 0 <= count <= max(room, 0):
         raise StoreError(
             f"{name}: the header says {count} values of {layout.width} bytes from byte"
@@ -115,6 +116,19 @@ def _bounded(layout: Layout, size: int, name: str, *, packed: bool) -> Layout:
         layout.shape, layout.type, layout.attribute, count, layout.start, layout.width,
         layout.domain,
     )  # fmt: skip
+
+
+def _lost_count(layout: Layout, size: int, name: str) -> int:
+    """Tell a packed file's count by its size, as compressing may have set the header's to zero."""
+    room = size - layout.start
+    if layout.attribute in ("", "s"):
+        return room // layout.width
+    if room <= _EMPTY_INDEX_MAX:
+        return 0
+    raise StoreError(
+        f"{name}: the header lost its count, and {room} bytes of values and index of attribute"
+        f" {layout.attribute} do not tell it; write the column again without the attribute"
+    )
 
 
 def _attribute(number: int, name: str) -> str:

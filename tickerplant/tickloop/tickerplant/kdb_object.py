@@ -1,17 +1,35 @@
-"""Serialised values as columns: short lists that kdb+ keeps as one object (shape ff 01)."""
-
-import struct
+"""Serialised values on disk (shape ff 01): what travels on the wire, without its header."""
 
 import numpy as np
 import numpy.typing as npt
 
-from tickloop.core.errors import StoreError
+from tickloop.core.errors import StoreError, WireError
 from tickloop.tickerplant.kdb_layout import DTYPES, TEXT, Layout
-from tickloop.tickerplant.kdb_nested import Nested
+from tickloop.tickerplant.kdb_names import HEADER_BYTES, parse_names
+from tickloop.tickerplant.kdb_nested import Nested, ends_of
 from tickloop.tickerplant.mapped_file import Bytes
+from tickloop.tickerplant.q_decode import decode
+from tickloop.tickerplant.q_values import Atom, List, QType, SymbolVector, Value, Vector
 
-_LIST, _CHARS = 0, 10
-_ITEM_HEADER = struct.Struct("<bBi")
+_MAGIC_BYTES = 2
+
+
+def decode_object(image: Bytes, name: str) -> Value:
+    """Read any value: atom, vector, list, dictionary, flat or keyed table.
+
+    A list of symbols is read to the end of the file, whatever its count says. StoreError if the
+    bytes are not one value.
+    """
+    raw = image.tobytes()
+    if raw[:3] == b"\xff\x01\x0b":
+        names, end = parse_names(raw, name)
+        return SymbolVector(raw[HEADER_BYTES:end], len(names))
+    if raw[:_MAGIC_BYTES] != b"\xff\x01":
+        raise StoreError(f"{name}: first bytes {raw[:2].hex()}, ff01 (a serialised value) expected")
+    try:
+        return decode(raw[_MAGIC_BYTES:])
+    except WireError as error:
+        raise StoreError(f"{name}: no value that kdb+ wrote: {error}") from error
 
 
 def object_rows(image: Bytes, layout: Layout, name: str) -> npt.NDArray[np.generic] | Nested:
@@ -22,31 +40,21 @@ def object_rows(image: Bytes, layout: Layout, name: str) -> npt.NDArray[np.gener
             raise StoreError(f"{name}: {layout.count} values promised in {len(image)} bytes")
         part = image[layout.start : layout.start + layout.count * dtype.itemsize]
         return part.view(dtype)
-    if layout.type == _LIST:
-        return _texts(image.tobytes(), layout, name)
-    raise StoreError(
-        f"{name}: an object of type {layout.type} where a column was expected; expected a vector"
-        " or a list of strings"
-    )
+    value = decode_object(image, name)
+    if not isinstance(value, List):
+        raise StoreError(
+            f"{name}: a value of kdb+ type {layout.type} where a column was expected; columns are"
+            " vectors and lists of strings"
+        )
+    texts = np.empty(len(value), dtype=object)
+    texts[:] = [_text(item, name, row) for row, item in enumerate(value)]
+    raw = np.frombuffer(b"".join(texts.tolist()), dtype=np.uint8)
+    return Nested(name, TEXT, ends_of(texts), raw)
 
 
-def _texts(image: bytes, layout: Layout, name: str) -> Nested:
-    at = layout.start
-    ends: list[int] = []
-    raw = bytearray()
-    for row in range(layout.count):
-        at, text = _text(image, at, name, row)
-        raw += text
-        ends.append(len(raw))
-    return Nested(name, TEXT, np.array(ends, dtype=np.int64), np.frombuffer(raw, dtype=np.uint8))
-
-
-def _text(image: bytes, at: int, name: str, row: int) -> tuple[int, bytes]:
-    if image[at : at + 1] == b"\xf6" and at + 2 <= len(image):  # a char atom: one letter
-        return at + 2, image[at + 1 : at + 2]
-    if at + _ITEM_HEADER.size <= len(image):
-        type_number, _, count = _ITEM_HEADER.unpack_from(image, at)
-        start = at + _ITEM_HEADER.size
-        if type_number == _CHARS and 0 <= count <= len(image) - start:
-            return start + count, image[start : start + count]
-    raise StoreError(f"{name}: row {row} at byte {at} is no string; lists of those are read here")
+def _text(item: Value, name: str, row: int) -> bytes:
+    if isinstance(item, Vector) and item.type is QType.CHAR:
+        return item.data.tobytes()
+    if isinstance(item, Atom) and item.type is QType.CHAR:  # a string of one letter
+        return bytes([int(item.value)])
+    raise StoreError(f"{name}: row {row} is no string; only lists of strings are columns here")

@@ -13,6 +13,7 @@ from itertools import accumulate
 import numpy as np
 
 from tickloop.core.errors import StoreError, WireError
+from tickloop.tickerplant.lz4_block import decode
 from tickloop.tickerplant.mapped_file import Bytes
 from tickloop.tickerplant.q_compress import decompress_message
 
@@ -20,8 +21,9 @@ MAGIC = b"kxzipped"
 ENCRYPTED_MAGIC = b"kxzippEd"
 STORED, Q_IPC, ZLIB, SNAPPY, LZ4, ZSTD = range(6)
 ALGORITHMS = ("stored", "q", "gzip", "snappy", "lz4hc", "zstd")
-_VENDOR_CODECS = {SNAPPY: "snappy", LZ4: "lz4_raw", ZSTD: "zstd"}
+_VENDOR_CODECS = {SNAPPY: "snappy", ZSTD: "zstd"}
 _TRAILER = struct.Struct("<iiqqq")
+_MESSAGE_HEADER = 8
 _BLOCK_BYTES = (1 << 12, 1 << 20)
 
 
@@ -82,7 +84,8 @@ def open_packed(raw: Bytes, name: str) -> Packed:
     version, algorithm, plain, end, block = _TRAILER.unpack_from(raw.data, table - _TRAILER.size)
     pairs = raw[table : size - 8].view("<i4").reshape(-1, 2).tolist() if blocks else []
     sound = (
-        _BLOCK_BYTES[0] <= block <= _BLOCK_BYTES[1]
+        0 <= algorithm < len(ALGORITHMS)
+        and _BLOCK_BYTES[0] <= block <= _BLOCK_BYTES[1]
         and block & (block - 1) == 0
         and blocks == -(-plain // block)
         and all(length > 0 for length, _ in pairs)
@@ -91,8 +94,9 @@ def open_packed(raw: Bytes, name: str) -> Packed:
     )
     if version != 2 or not sound:
         raise StoreError(
-            f"{name}: compression trailer says version {version}, {plain} bytes in {blocks} blocks"
-            f" of {block} ending at byte {end}; that does not fit its {size} bytes"
+            f"{name}: compression trailer says version {version}, {_called(algorithm)}, {plain}"
+            f" bytes in {blocks} blocks of {block} ending at byte {end}; that does not fit its"
+            f" {size} bytes"
         )
     return Packed(name, raw, algorithm, plain, block, tuple((one, two) for one, two in pairs))
 
@@ -117,18 +121,20 @@ def _unpack_block(block: Bytes, algorithm: int, expected: int) -> Bytes | None:
         return _from_message(block, expected)
     if algorithm == ZLIB:
         return _from_zlib(block, expected)
+    if algorithm == LZ4:
+        return decode(block, expected)
+    if algorithm == SNAPPY and _varint(block) != expected:
+        return None
     return _from_vendor(block, algorithm, expected)
 
 
 def _from_message(block: Bytes, expected: int) -> Bytes | None:
     """Unpack a block that is a whole compressed IPC message, whose header counts 8 bytes."""
-    if len(block) < 12 or struct.unpack_from("<i", block.data, 8)[0] != expected + 8:
-        return None
     try:
-        plain = decompress_message(block.tobytes(), limit=expected + 8)
+        plain = decompress_message(block.data, limit=expected + _MESSAGE_HEADER)
     except WireError:
         return None
-    return np.frombuffer(plain, dtype=np.uint8)[8:]
+    return np.frombuffer(plain, dtype=np.uint8)[_MESSAGE_HEADER:]
 
 
 def _from_zlib(block: Bytes, expected: int) -> Bytes | None:
@@ -137,6 +143,16 @@ def _from_zlib(block: Bytes, expected: int) -> Bytes | None:
     except zlib.error:
         return None
     return np.frombuffer(plain, dtype=np.uint8)
+
+
+def _varint(block: Bytes) -> int:
+    """Read the length that a snappy block begins with; its codec would not tell of another."""
+    length = 0
+    for place, part in enumerate(block[:5].tobytes()):
+        length |= (part & 127) << 7 * place
+        if part < 128:
+            return length
+    return -1
 
 
 def _from_vendor(block: Bytes, algorithm: int, expected: int) -> Bytes | None:

@@ -1,26 +1,28 @@
 """A part: rows of one table of one date, as columns that nobody copied."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
-from tickloop.core.catalog import Catalog
 from tickloop.core.dialects.numpy import nulls, surface_dtype
 from tickloop.core.schema import Kind, Table
+from tickloop.tickerplant.parted import Parted
 from tickloop.tickerplant.segment import Text, Values
 
-# Symbol id to (first row, row after the last), where rows of one symbol lie together.
-Ranges = Mapping[int, tuple[int, int]]
+
+def _not_parted() -> Parted | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows of one table: surface columns, symbol columns as positions in `names`.
+    """Rows of one table: surface columns, where symbols are positions in a list of names.
 
-    A negative or missing id is the null symbol. `ranges` is there where rows are sorted by `sym`.
+    A negative or unknown position is the null symbol. Positions are int32, or int64 as kdb+ has
+    them. `session` is None for rows that belong to no date.
     """
 
     table: Table
@@ -28,15 +30,32 @@ class Part:
     rows: int
     columns: Mapping[str, Values]
     names: Sequence[str]
-    ranges: Ranges | None = None
+    # Columns of a foreign database that have a list of names of their own.
+    domains: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    find_parted: Callable[[], Parted | None] = field(default=_not_parted)
 
     def __len__(self) -> int:
         return self.rows
 
+    @property
+    def parted(self) -> Parted | None:
+        """Which rows each symbol has; None where a symbol's rows are not together."""
+        return self.find_parted()
+
+    def names_of(self, column: str) -> Sequence[str]:
+        """Give the list of names that a symbol column's positions mean."""
+        return self.domains.get(column, self.names)
+
     def between(self, first: int, stop: int) -> "Part":
         """Take rows without copying."""
         columns = {name: cut_values(values, first, stop) for name, values in self.columns.items()}
-        return Part(self.table, self.session, stop - first, columns, self.names)
+        return Part(self.table, self.session, stop - first, columns, self.names, self.domains)
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> "Part":
+        """Copy the rows that are marked."""
+        columns = {name: _rows_with(values, keep) for name, values in self.columns.items()}
+        rows = int(np.count_nonzero(keep))
+        return Part(self.table, self.session, rows, columns, self.names, self.domains)
 
 
 def cut_values(values: Values, first: int, stop: int) -> Values:
@@ -44,29 +63,26 @@ def cut_values(values: Values, first: int, stop: int) -> Values:
     return values.rows(first, stop) if isinstance(values, Text) else values[first:stop]
 
 
-def missing(kind: Kind, rows: int, catalog: Catalog) -> Values:
-    """Make a column of nulls, for rows that are older than the column."""
-    if kind is Kind.TEXT:
-        return Text(np.zeros(rows, dtype=np.int64), np.empty(0, dtype=np.uint8))
-    return nulls(kind, rows, dtype=surface_dtype(kind, fractional=catalog.fractional))
-
-
 def complete(
-    table: Table, found: Mapping[str, Values], rows: int, catalog: Catalog
+    table: Table, found: Mapping[str, Values], rows: int, *, fractional: bool
 ) -> dict[str, Values]:
-    """Order a part's columns as the schema does, with nulls where it has none."""
+    """Order a part's columns as the schema does, with nulls where rows are older than a column."""
     return {
         column.name: found[column.name]
         if column.name in found
-        else missing(column.kind, rows, catalog)
+        else _missing(column.kind, rows, fractional=fractional)
         for column in table.columns
     }
 
 
-def rows_with(values: Values, keep: npt.NDArray[np.bool_]) -> Values:
-    """Copy the rows that `keep` marks."""
+def _missing(kind: Kind, rows: int, *, fractional: bool) -> Values:
+    if kind is Kind.TEXT:
+        return Text(np.zeros(rows, dtype=np.int64), np.empty(0, dtype=np.uint8))
+    return nulls(kind, rows, dtype=surface_dtype(kind, fractional=fractional))
+
+
+def _rows_with(values: Values, keep: npt.NDArray[np.bool_]) -> Values:
     if not isinstance(values, Text):
         return values[keep]
-    texts = [text for text, kept in zip(values.to_list(), keep, strict=True) if kept]
-    heap = np.frombuffer(b"".join(texts), dtype=np.uint8)
-    return Text(np.cumsum([len(text) for text in texts], dtype=np.int64), heap)
+    marked = zip(values.to_list(), keep.tolist(), strict=True)
+    return Text.of([text for text, kept in marked if kept])

@@ -48,6 +48,12 @@ class Text:
     def __len__(self) -> int:
         return len(self.ends)
 
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> "Text":
+        """Make a column by copying texts."""
+        ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+        return cls(ends, np.frombuffer(b"".join(texts), dtype=np.uint8))
+
     def rows(self, first: int, stop: int) -> "Text":
         """Take rows without copying."""
         start = int(self.ends[first - 1]) if first else self.start
@@ -154,13 +160,15 @@ class SegmentWriter:
             for column in table.columns
             if column.kind is Kind.TEXT
         }
-        data = _create(path, size)
+        # Readers find the file only when its header is whole.
+        unnamed = path.with_name("." + path.name)
+        data = _create(unnamed, size)
         self.blocks = _blocks(data, fields, capacity)
         # What `append` walks on every message: name and block of each fixed-width column.
         self.plain = [item for item in self.blocks.items() if item[0] not in self._heaps]
         self._words = np.frombuffer(data, dtype=np.int64, count=8)
-        data[8:header] = _header(fields, header, capacity, rows=0)[8:]
-        self._words[_MAGIC] = MAGIC
+        data[:header] = _header(fields, header, capacity, rows=0)
+        unnamed.rename(path)
 
     def append(self, columns: Columns, rows: int) -> None:
         """Copy a batch of `rows` rows; they must fit."""
@@ -284,6 +292,7 @@ class Segment:
         self.fields = self._descriptor()
         self._blocks = _blocks(self._data, self.fields, self.capacity)
         self._heaps: dict[str, npt.NDArray[np.uint8]] = {}
+        self.pin(0)
 
     def _descriptor(self) -> list[Field]:
         if self._words[_MAGIC] != MAGIC:
@@ -292,15 +301,20 @@ class Segment:
                 f" {MAGIC:#x}; remove the file, its rows are in the journal"
             )
         length = int(self._words[_DESCRIPTOR])
+        if len(self._data) < _WORDS_BYTES + length:
+            raise self._was_cut(_WORDS_BYTES + length)
         text = self._data[_WORDS_BYTES : _WORDS_BYTES + length]
         fields = [Field(*entry) for entry in json.loads(text)]
         needed = fields[-1].offset + fields[-1].stored.itemsize * self.capacity
         if needed > len(self._data):
-            raise StoreError(
-                f"{self.path}: {len(self._data)} bytes seen, {needed} expected; the file was cut:"
-                " remove it, its rows are in the journal"
-            )
+            raise self._was_cut(needed)
         return fields
+
+    def _was_cut(self, needed: int) -> StoreError:
+        return StoreError(
+            f"{self.path}: {len(self._data)} bytes seen, {needed} expected; the file was cut:"
+            " remove it, its rows are in the journal"
+        )
 
     @property
     def rows(self) -> int:
@@ -332,21 +346,30 @@ class Segment:
         block = self._blocks[field.name]
         if field.dtype != "|O":
             return block[first:stop]
-        ends = block.view(np.int64)
-        return Text(ends[:stop], self._heap(field.name, ends, stop)).rows(first, stop)
+        self._pin_text(field.name, stop)
+        return Text(block.view(np.int64)[:stop], self._heaps[field.name]).rows(first, stop)
 
-    def _heap(self, name: str, ends: npt.NDArray[np.int64], stop: int) -> npt.NDArray[np.uint8]:
-        needed = int(ends[stop - 1]) if stop else 0
-        heap = self._heaps.get(name)
-        if heap is None or len(heap) < needed:
-            heap = np.frombuffer(_map(heap_path(self.path, name)), dtype=np.uint8)
-            self._heaps[name] = heap
-        return heap
+    def pin(self, rows: int) -> None:
+        """Map the text of the leading rows, which stays when the files are removed."""
+        for field in self.fields:
+            if field.dtype == "|O":
+                self._pin_text(field.name, rows)
+
+    def _pin_text(self, name: str, rows: int) -> None:
+        needed = int(self._blocks[name][rows - 1]) if rows else 0
+        known = self._heaps.get(name)
+        if known is not None and len(known) >= needed:
+            return
+        path = heap_path(self.path, name)
+        heap = np.frombuffer(_map(path, least=1), dtype=np.uint8)
+        if len(heap) < needed:
+            raise StoreError(f"{path}: {len(heap)} bytes seen, {needed} expected; the file was cut")
+        self._heaps[name] = heap
 
 
-def _map(path: Path) -> mmap.mmap:
+def _map(path: Path, *, least: int = _WORDS_BYTES) -> mmap.mmap:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size < _WORDS_BYTES:
-            raise StoreError(f"{path}: {size} bytes seen, a header of {_WORDS_BYTES} expected")
+        if size < least:
+            raise StoreError(f"{path}: {size} bytes seen, {least} expected; the file was cut")
         return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)

@@ -1,0 +1,62 @@
+"""`tickloop sql`: ask a live or resting data directory."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from tickloop.app.options import data_option, newest_data
+from tickloop.core.errors import QueryError
+
+_FORMS = ("table", "csv", "json", "parquet")
+
+
+@click.command()
+@click.argument("statement", metavar="STATEMENT")
+@data_option
+@click.option(
+    "--format", "form", type=click.Choice(_FORMS), default="table", show_default=True,
+    help="json prints one object a line; parquet needs --output.",
+)  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there.")
+@click.option("--memory", default="4GB", show_default=True, help="Memory the query may use.")
+def sql(
+    statement: str, data: Path | None, config_path: Path | None, form: str, output: Path | None,
+    memory: str,
+) -> None:  # fmt: skip
+    """Ask in SQL (DuckDB's dialect): tables such as trade, quote, depth, book, status.
+
+    Works beside a live run, on what it has captured so far, as on a directory at rest, and on
+    any kdb+ database directory. Read-only; times are UTC with nanoseconds.
+
+    \b
+    Examples:
+      tickloop sql "SELECT sym, sum(price*size)/sum(size) AS vwap FROM trade GROUP BY sym"
+      tickloop sql --data day1 --format csv "SELECT * FROM quote WHERE sym = 'AAPL' LIMIT 5"
+      tickloop sql "SELECT t.sym, t.time, price, bid, ask FROM trade t
+                    ASOF JOIN quote q ON t.sym = q.sym AND t.time >= q.time"
+    """
+    from tickloop.analytics import result
+    from tickloop.analytics.sql import SqlSession
+    from tickloop.tickerplant.database import Database
+
+    if form == "parquet" and output is None:
+        raise click.UsageError("parquet is for files: add --output FILE")
+    if statement == "-":
+        statement = sys.stdin.read()
+    session = SqlSession(Database(newest_data(data)), memory=memory)
+    try:
+        found = session.query(statement)
+    except KeyboardInterrupt as error:
+        session.interrupt()
+        raise QueryError("the query was interrupted") from error
+    finally:
+        session.close()
+    if form == "parquet":
+        assert output is not None
+        result.write_parquet(found, output)
+    elif output is not None:
+        with output.open("w", newline="") as file:
+            result.write(found, form, file)
+    else:
+        result.write(found, form, sys.stdout)
