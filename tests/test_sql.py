@@ -312,6 +312,23 @@ def test_an_error_says_what_there_is(session: SqlSession) -> None:
         session.query("SELEC 1")
 
 
+def test_the_empty_name_of_a_symbol_file_is_null(tmp_path: Path) -> None:
+    DataDirectory(tmp_path).create()
+    (tmp_path / "db" / "sym").write_bytes(b"\xff\x01\x0b\0\0\0\0\0AAA\0\0b\xffd\0")
+    rdb = Rdb(tmp_path / "rdb" / "1", CATALOG)
+    flush.adopt(tmp_path, OS_DOOR, Manifest(CATALOG, rdb="rdb/1"))
+    given_rows = next(iter(batches([0, 2, 4])))
+    rdb.append(Batch(given_rows.table, {**given_rows.columns, "sym": np.array([0, 1, 2], "i4")}))
+    rdb.publish(4)
+    session = SqlSession(Database(tmp_path))
+    assert rows(session, "SELECT sym FROM trade ORDER BY seq") == [("AAA",), (None,), ("b?d",)]
+    assert rows(session, "SELECT count(sym), count(DISTINCT sym) FROM trade") == [(2, 2)]
+    assert rows(session, "SELECT seq FROM trade WHERE sym IS NULL") == [(2,)]
+    assert sorted(rows(session, "SELECT sym, count(*) FROM trade GROUP BY sym"), key=str) == [
+        ("AAA", 1), ("b?d", 1), (None, 1),
+    ]  # fmt: skip
+
+
 def test_a_query_that_needs_too_much_memory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="4GB expected"):
         SqlSession(Database(tmp_path), memory="1'; SET threads = 3")
@@ -329,6 +346,27 @@ def test_an_interrupted_query_ends(tmp_path: Path) -> None:
         session.query("SELECT count(*) FROM range(100_000_000_000) a, range(1000) b")
     timer.join()
     assert rows(session, "SELECT 1") == [(1,)]
+
+
+def test_vwap_of_a_real_kdb_day(market_data: Callable[[str], Path]) -> None:
+    database = Database(market_data("kdb/hdb"))
+    (part,) = database.snapshot().parts("trade", columns=["sym", "price", "size"])
+    notional: dict[str, list[float]] = {}
+    volume: dict[str, int] = {}
+    columns = [np.asarray(part.columns[name]).tolist() for name in ("sym", "price", "size")]
+    for symbol_id, price, size in zip(*columns, strict=True):
+        name = part.names_of("sym")[symbol_id]
+        notional.setdefault(name, []).append(price * size)
+        volume[name] = volume.get(name, 0) + size
+    text = (
+        "SELECT sym, sum(price * size) / sum(size) FROM trade WHERE date = '2015-01-07' GROUP BY 1"
+    )
+    found = dict(rows(SqlSession(database), text))
+    assert found.keys() == volume.keys()
+    for name, value in found.items():
+        assert value == pytest.approx(math.fsum(notional[name]) / volume[name])
+    one = rows(SqlSession(database), "SELECT sum(size) FROM trade WHERE sym = 'IBM'")
+    assert one == [(volume["IBM"],)]
 
 
 def test_a_session_beside_a_live_writer_sees_new_rows(tmp_path: Path) -> None:

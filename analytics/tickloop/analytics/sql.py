@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.arrow_parts import DATE, Dictionaries, tables_of
-from tickloop.analytics.statement import Filter, Reading, reading
+from tickloop.analytics.pruning import Filter
+from tickloop.analytics.statement import Reading, reading
 from tickloop.core.dialects import duckdb as dialect
 from tickloop.core.errors import QueryError
 from tickloop.core.schema import Column, Table

@@ -19,7 +19,8 @@ from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import StoreError
 from tickloop.core.schema import Table
-from tickloop.tickerplant.segment import Field, Segment, SegmentWriter, Values
+from tickloop.tickerplant.segment import Field, Segment, Values
+from tickloop.tickerplant.segment_writer import SegmentWriter
 
 NO_SEQ = -1
 SEGMENT_ROWS = 2**20
