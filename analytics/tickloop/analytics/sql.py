@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
+_MEMORY = re.compile(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B")
 # In this order: once files are off, no setting that concerns them can be made.
 _SETTINGS = (
     "SET temp_directory = ''",
@@ -48,6 +49,8 @@ class SqlSession:
         self._dictionaries = Dictionaries()
         caps = [f"SET threads = {threads:d}"] if threads else []
         if memory:
+            if not _MEMORY.fullmatch(memory):
+                raise QueryError(f"memory {memory!r} seen, a size such as 512MB or 4GB expected")
             caps.append(f"SET memory_limit = '{memory}'")
         for setting in (*_SETTINGS, *caps, "SET lock_configuration = true"):
             self._connection.execute(setting)

@@ -105,8 +105,14 @@ def _nodes(tree: object) -> Iterator[Node]:
             stack.extend(node)
 
 
+def _type(node: Node) -> str:
+    """Name what an object of the tree is; some have a `type` that is an object itself."""
+    kind = node.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def _refuse_function(node: Node) -> None:
-    if node.get("type") != "TABLE_FUNCTION":
+    if _type(node) != "TABLE_FUNCTION":
         return
     name = str(node["function"].get("function_name", "")).lower()
     if name not in _FUNCTIONS:
@@ -120,7 +126,7 @@ def _columns(tree: Node) -> frozenset[str] | None:
     found: set[str] = set()
     tables: set[str] = set()
     for node in _nodes(tree):
-        kind = node.get("type")
+        kind = _type(node)
         if kind in _ALL_COLUMNS or node.get("ref_type") == "NATURAL":
             return None
         if node.get("column_name_alias"):
@@ -135,7 +141,7 @@ def _columns(tree: Node) -> frozenset[str] | None:
     single = {
         node["column_names"][0].lower()
         for node in _nodes(tree)
-        if node.get("type") == "COLUMN_REF" and len(node["column_names"]) == 1
+        if _type(node) == "COLUMN_REF" and len(node["column_names"]) == 1
     }
     return None if single & tables else frozenset(found)
 
@@ -167,14 +173,14 @@ class _Mention:
 def _mentions(tree: Node) -> Iterator[_Mention]:
     seen: set[int] = set()
     for node in _nodes(tree):
-        if node.get("type") == "SELECT_NODE" and isinstance(node.get("from_table"), dict):
+        if _type(node) == "SELECT_NODE" and isinstance(node.get("from_table"), dict):
             leaves: list[_Mention] = []
             equalities: list[tuple[tuple[str, str], tuple[str, str]]] = []
             _from(node["from_table"], not node.get("sample"), leaves, equalities, seen)
             _filter(node, leaves, equalities)
             yield from (leaf for leaf in leaves if leaf.table)
     for node in _nodes(tree):
-        if node.get("type") in ("BASE_TABLE", "SHOW_REF") and id(node) not in seen:
+        if _type(node) in ("BASE_TABLE", "SHOW_REF") and id(node) not in seen:
             yield _Mention(_table_name(node), "", prunable=False)
 
 
@@ -186,7 +192,7 @@ def _from(
     seen: set[int],
 ) -> None:
     """List the leaves of a FROM clause; only tables have a name."""
-    kind = node.get("type")
+    kind = _type(node)
     if kind == "JOIN":
         shape = node.get("ref_type")
         kept = prunable and shape != "POSITIONAL"
@@ -219,7 +225,7 @@ def _equalities(
     lefts = {mention.alias for mention in left}
     rights = {mention.alias for mention in right}
     for term in _conjuncts(join.get("condition")):
-        if term.get("type") != "COMPARE_EQUAL":
+        if _type(term) != "COMPARE_EQUAL":
             continue
         one, other = _column(term["left"]), _column(term["right"])
         if one and other and one[0] in lefts and other[0] in rights:
@@ -272,7 +278,7 @@ def _carry(
 def _conjuncts(clause: object) -> Iterator[Node]:
     if not isinstance(clause, dict):
         return
-    if clause.get("type") == "CONJUNCTION_AND":
+    if _type(clause) == "CONJUNCTION_AND":
         for child in clause["children"]:
             yield from _conjuncts(child)
         return
@@ -281,7 +287,7 @@ def _conjuncts(clause: object) -> Iterator[Node]:
 
 def _term(term: Node) -> tuple[tuple[str, str], Filter] | None:
     """Read `date` or `sym` compared with constants: the column and what passes."""
-    kind = term.get("type")
+    kind = _type(term)
     if kind == "COMPARE_BETWEEN":
         column, values = _column(term["input"]), [term["lower"], term["upper"]]
     elif kind == "COMPARE_IN":
@@ -330,7 +336,7 @@ def _narrowed(column: str, kind: str, texts: Sequence[str]) -> Filter | None:
 
 def _column(node: Node) -> tuple[str, str] | None:
     """Give a column reference as (table or alias or "", column)."""
-    if node.get("type") != "COLUMN_REF" or len(node["column_names"]) > 2:
+    if _type(node) != "COLUMN_REF" or len(node["column_names"]) > 2:
         return None
     names = [str(name).lower() for name in node["column_names"]]
     return ("", names[0]) if len(names) == 1 else (names[0], names[1])
@@ -338,11 +344,11 @@ def _column(node: Node) -> tuple[str, str] | None:
 
 def _constant(node: Node) -> str | None:
     """Give the text of a string constant, or of one cast to DATE."""
-    while node.get("type") == "OPERATOR_CAST":
+    while _type(node) == "OPERATOR_CAST":
         if str(node.get("type_expr", {}).get("type_name", "")).lower() != "date":
             return None
         node = node["child"]
     literal = node.get("literal")
-    if node.get("type") != "VALUE_CONSTANT" or not isinstance(literal, dict):
+    if _type(node) != "VALUE_CONSTANT" or not isinstance(literal, dict):
         return None
     return str(literal["text"]) if literal.get("kind") == "STRING" else None

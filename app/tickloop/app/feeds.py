@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from tickloop.app import live_feeds
+from tickloop.core.catalog import Catalog
 from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError, FeedError
 from tickloop.core.instruments import Instruments
@@ -36,6 +38,7 @@ KINDS = {
         Kind("lobster", "lobster:AAPL_2012-06-21_34200000_57600000_message_1.csv", NEW_YORK),
         Kind("dbn", "dbn:esh4.mbo.dbn.zst", "UTC"),
         Kind("binance", "binance:btcusdt_20240808.gz", "UTC", fractional=True),
+        Kind("journal", "journal:data/2026-11-20", "UTC"),
         Kind("binance-live", "binance-live:btcusdt,ethusdt", "UTC", fractional=True, live=True),
         Kind("mold", "mold:127.0.0.1:26477", NEW_YORK, live=True),
         Kind("soup", "soup:127.0.0.1:4000", NEW_YORK, live=True),
@@ -79,7 +82,7 @@ def kind_and_target(text: str) -> tuple[Kind, str]:
 _MODULES = {
     SYNTHETIC: "synthetic", "itch": "itch_file", "pcap": "mold_pcap", "lobster": "lobster",
     "dbn": "dbn", "binance": "binance", "binance-live": "binance_live", "mold": "mold_live",
-    "soup": "soup_feed",
+    "soup": "soup_feed", "journal": "feed",
 }  # fmt: skip
 
 
@@ -94,7 +97,7 @@ def identity(feed: Specification) -> str | None:
         return None
     if feed.kind.name == SYNTHETIC:
         return f"{feed} seed {feed.seed}, {feed.symbols} symbols, {feed.messages} messages"
-    path = _file(feed.target)
+    path = Path(feed.target) if feed.kind.name == "journal" else _file(feed.target)
     status = path.stat()
     return f"{feed.kind.name}:{path.resolve()} {status.st_size} bytes"
 
@@ -159,6 +162,28 @@ def _binance(feed: Specification, config: Config, context: FeedContext) -> Feed:
     return BinanceFile(_file(feed.target), context)
 
 
+def _binance_live(feed: Specification, config: Config, context: FeedContext) -> Feed:
+    return live_feeds.binance_live(feed.target, config, context)
+
+
+def _mold(feed: Specification, config: Config, context: FeedContext) -> Feed:
+    return live_feeds.mold(feed.target, config, context)
+
+
+def _soup(feed: Specification, config: Config, context: FeedContext) -> Feed:
+    return live_feeds.soup(feed.target, config, context)
+
+
+def _journal(feed: Specification, config: Config, context: FeedContext) -> Feed:
+    from tickloop.tickerplant.journal_feed import JournalFeed
+    from tickloop.tickerplant.manifest import read
+
+    path = Path(feed.target)
+    found = read(path if path.is_dir() else path.parent.parent)
+    catalog = found.catalog if found is not None else Catalog()
+    return JournalFeed(path, catalog, context.symbols, context.cut)
+
+
 _OPENERS: dict[str, Callable[[Specification, Config, FeedContext], Feed]] = {
     SYNTHETIC: _synthetic,
     "itch": _itch,
@@ -166,4 +191,8 @@ _OPENERS: dict[str, Callable[[Specification, Config, FeedContext], Feed]] = {
     "lobster": _lobster,
     "dbn": _dbn,
     "binance": _binance,
+    "binance-live": _binance_live,
+    "mold": _mold,
+    "soup": _soup,
+    "journal": _journal,
 }

@@ -22,6 +22,7 @@ from tickloop.tickerplant import flush, manifest
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.directory import DataDirectory, Run
 from tickloop.tickerplant.file_door import OS_DOOR
+from tickloop.tickerplant.hdb_info import is_read_only
 from tickloop.tickerplant.journal import JournalSettings
 from tickloop.tickerplant.journal_reader import JournalReader
 from tickloop.tickerplant.kdb_names import extend_names, read_names
@@ -140,6 +141,11 @@ class PlantRun:
     def _open(self, settings: RunSettings) -> None:
         root, config = self.directory.root, self.config
         found = manifest.read(root)
+        if found is None and (is_read_only(root) or any(self.directory.db.iterdir())):
+            raise DataDirectoryError(
+                f"{root} holds an imported database, which captures do not write into;"
+                " give another --data directory"
+            )
         catalog = catalog_of(config, fractional=settings.fractional)
         if found is not None:
             catalog = _agreed(found, catalog, root)

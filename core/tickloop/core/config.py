@@ -42,6 +42,10 @@ class FeedConfig:
     cut_ms: float = field(default=0.0, metadata=_at_least(0, "ms of feed time; 0 for none"))
     binance_stream: str = "wss://stream.binance.com:9443"
     binance_rest: str = "https://api.binance.com"
+    live_attempts: int = field(default=10, metadata=_at_least(1, "connections or requests"))
+    record: str = ""  # a new .gz file that gets every raw frame of binance-live
+    mold_interface: str = "127.0.0.1"
+    mold_rewinder: str = ""  # HOST:PORT that lost MoldUDP64 messages are asked for
     soup_user: str = ""
     soup_password_file: str = ""
 

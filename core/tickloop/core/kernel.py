@@ -112,4 +112,7 @@ def warm_up(progress: Callable[[int, int], None] | None = None) -> int:
 
 def is_cold() -> bool:
     """Tell whether this machine has not compiled these sources yet."""
-    return not numba.config.DISABLE_JIT and not cache_directory().exists()
+    if numba.config.DISABLE_JIT:
+        return False
+    # Numba makes the folder when a kernel is declared; an index file comes with the first compile.
+    return next(cache_directory().rglob("*.nbi"), None) is None

@@ -90,6 +90,8 @@ class BinanceDecoder:
         self._set_aside(frames, text, offset)
         good = frames[frames[:, KIND] >= OTHER]
         self._count_others(good)
+        # What cryptofeed writes of its own connections and requests.
+        self.health.count("control_line", int(np.count_nonzero(good[:, KIND] == CONTROL)))
         good = good[good[:, KIND] != CONTROL]
         if not len(good):
             return

@@ -72,7 +72,7 @@ from tickloop.ingest.json_scan import (
     skip_digits,
     skip_space,
 )
-from tickloop.ingest.name_table import Names, intern
+from tickloop.ingest.name_table import NAME_BYTES_MAX, Names, intern
 
 # Stamps are milliseconds unless the stream was asked for microseconds (timeUnit=MICROSECOND).
 MICROSECONDS_FROM = 10**14
@@ -176,7 +176,7 @@ def _classify(row: Ints, text: Text, names: Names, slots: Ints) -> int:
             return REFUSED_VALUE
         row[SYM] = _symbol(row, text, names, slots)
         if row[SYM] < 0 and kind < SNAPSHOT_FRAME:
-            return NAMES_FULL
+            return NAMES_FULL if 0 < row[SYMBOL_SIZE] <= NAME_BYTES_MAX else MALFORMED
     return kind
 
 

@@ -273,10 +273,10 @@ def _start(desk: Desk, frame: Ints, index: int, symbol: int) -> bool:
 
 @inline_kernel
 def _only(states: Ints, known: int, column: int) -> int:
-    # The one symbol whose book is not live and whose column is set; -1 for none or several.
+    # The one symbol whose column is set; -1 for none or several.
     found = -1
     for symbol in range(known):
-        if states[symbol, column] and not states[symbol, LIVE]:
+        if states[symbol, column]:
             if found >= 0:
                 return -1
             found = symbol
@@ -285,7 +285,8 @@ def _only(states: Ints, known: int, column: int) -> int:
 
 @inline_kernel
 def _whose(desk: Desk, frame: Ints, known: int, sole: int) -> int:
-    # A REST reply does not name its symbol: the one that was told, else the only one that waits.
+    # A REST reply does not name its symbol: the one that was told, else the only one that waits,
+    # else the only one there is.
     if frame[SYM] >= 0:
         return int(frame[SYM])
     if sole >= 0:

@@ -19,7 +19,7 @@ class Lines:
 
     offset: int
     text: bytes
-    cut: bool = False  # the file ended within the last line
+    cut: bool = False  # the file ends here, without a line feed
     too_long: int = 0  # lines past LINE_BYTES_MAX that were left out before these
 
 
@@ -120,12 +120,12 @@ class _Gathering:
         self.too_long = 0
         return lines
 
-    def rest(self) -> Iterator[Lines]:
-        """Yield what is left at the end of the file, a cut line last."""
+    def rest(self, *, damaged: bool) -> Iterator[Lines]:
+        """Yield what is left at the end of the file, or before damage, which cuts lines anyway."""
         yield from self._whole()
         tail = b"".join(self._parts)
         if tail or self.too_long:
-            yield self._take(tail, cut=True)
+            yield self._take(tail, cut=not damaged)
 
 
 def recorded_lines(path: Path) -> Iterator[Lines]:
@@ -137,6 +137,6 @@ def recorded_lines(path: Path) -> Iterator[Lines]:
             yield from gathering.add(block)
     except FeedError as error:
         damage = error
-    yield from gathering.rest()
+    yield from gathering.rest(damaged=damage is not None)
     if damage is not None:
         raise damage

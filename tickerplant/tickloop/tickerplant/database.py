@@ -16,6 +16,7 @@ from tickloop.core.errors import DataDirectoryError, StoreError
 from tickloop.core.schema import Table
 from tickloop.tickerplant import manifest as manifests
 from tickloop.tickerplant.flush import by_session
+from tickloop.tickerplant.hdb_info import database_of, is_read_only
 from tickloop.tickerplant.history import KdbHistory, OwnHistory, narrowed
 from tickloop.tickerplant.kdb_names import read_names
 from tickloop.tickerplant.manifest import Chunk, Manifest, chunk_folder
@@ -175,7 +176,8 @@ class Database:
 
     def _mounted(self, manifest: Manifest) -> list[KdbHistory]:
         if manifest is _EMPTY:
-            return [self._mount(self.root, "")]
+            imported = is_read_only(self.root) or (self.root / "db").is_dir()
+            return [self._mount(database_of(self.root) if imported else self.root, "")]
         if not manifest.mounts:
             return []
         return [self._mount(self.root / mount.path, f"{mount.name}_") for mount in manifest.mounts]

@@ -106,6 +106,7 @@ class Rdb:
         for name, segment in list(self._open.items()):
             if segment.rows and segment.last_seq <= watermark:
                 self._retire(name)
+        self._words[_RELEASED] = watermark
         kept = []
         for last_seq, files in self._full:
             if last_seq > watermark:
@@ -114,7 +115,6 @@ class Rdb:
             for path in files:
                 path.unlink(missing_ok=True)
         self._full = kept
-        self._words[_RELEASED] = watermark
 
     def close(self) -> None:
         """Put everything on disk and mark the folder complete."""
@@ -161,12 +161,14 @@ class Rdb:
 
 
 def _create_header(path: Path) -> npt.NDArray[np.int64]:
-    with path.open("xb+") as file:
+    unnamed = path.with_name("." + path.name)
+    with unnamed.open("xb+") as file:
         file.truncate(_HEADER_BYTES)
         words = np.frombuffer(mmap.mmap(file.fileno(), _HEADER_BYTES), dtype=np.int64)
     words[_PUBLISHED] = words[_RELEASED] = NO_SEQ
     words[_BOOT : _BOOT_REST + 1] = _boot_id()
     words[_MAGIC_WORD] = _MAGIC
+    unnamed.rename(path)
     return words
 
 
@@ -229,6 +231,11 @@ class RdbReader:
     def published(self) -> int:
         """The seq up to which rows are visible; NO_SEQ before the first."""
         return int(self._words[_PUBLISHED])
+
+    @property
+    def released(self) -> int:
+        """The seq up to which segments may have been removed; history has their rows."""
+        return int(self._words[_RELEASED])
 
     def segments(self) -> dict[str, list[Segment]]:
         """Map every segment in the folder, by table and oldest first.

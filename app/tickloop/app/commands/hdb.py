@@ -2,11 +2,17 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tickloop.app.options import data_option, json_option, newest_data
+from tickloop.app.options import data_option, json_option, new_data, newest_data
+from tickloop.core.clock import today_utc
+
+if TYPE_CHECKING:
+    from tickloop.tickerplant.hdb_info import DatabaseInfo
 
 
 @click.group()
@@ -18,9 +24,7 @@ def hdb() -> None:
 @click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[DB]")
 @data_option
 @json_option
-def info(
-    path: Path | None, data: Path | None, config_path: Path | None, as_json: bool
-) -> None:
+def info(path: Path | None, data: Path | None, config_path: Path | None, as_json: bool) -> None:
     """List partitions and tables: rows, bytes, types, compression, attributes, enumerations.
 
     DB is a kdb+ database directory; without it, the data directory's own history.
@@ -37,23 +41,31 @@ def info(
     if as_json:
         print(json.dumps(dataclasses.asdict(found), default=str))
         return
-    _print(found)
-
-
-def _print(found: object) -> None:
-    from tickloop.app.hdb_text import lines
-
-    for line in lines(found):
+    for line in _lines(found):
         print(line)
+
+
+def _lines(found: "DatabaseInfo") -> Iterator[str]:
+    first = f"{found.partitions[0]} to {found.partitions[-1]}" if found.partitions else "none"
+    yield f"{found.root}: {len(found.partitions)} partitions ({first})"
+    for domain, names in found.domains.items():
+        yield f"  enumeration {domain}: {names:,} symbols"
+    for table in found.tables:
+        where = "splayed" if table.splayed else f"{table.partitions} partitions"
+        yield f"  {table.name}: {table.rows:,} rows, {table.bytes / 1e6:,.1f} MB, {where}"
+        for column in table.columns:
+            kind = column.kind.value if column.kind else f"type {column.type}"
+            notes = " ".join(filter(None, (column.attribute, column.domain, column.compression)))
+            yield f"    {column.name:14} {kind:10} {column.bytes:>14,} bytes  {notes}".rstrip()
+    for damage in found.damage:
+        yield f"  damaged: {damage}"
 
 
 @hdb.command("import")
 @click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @data_option
-@click.option("--copy", is_flag=True, help="Copy the files; otherwise they are read where they are.")
-def import_(
-    source: Path, data: Path | None, config_path: Path | None, copy: bool
-) -> None:
+@click.option("--copy", is_flag=True, help="Copy the files; else they are read in place.")
+def import_(source: Path, data: Path | None, config_path: Path | None, copy: bool) -> None:
     """Mount (or copy) a kdb+ database directory as a data directory that SQL can ask.
 
     \b
@@ -61,12 +73,10 @@ def import_(
       tickloop hdb import /path/to/kdb/hdb --data old
       tickloop sql --data old "SELECT sym, sum(size) FROM trade GROUP BY sym"
     """
-    from tickloop.app.options import new_data
-    from tickloop.core.clock import today_utc
     from tickloop.tickerplant.hdb_info import import_database
 
     root = new_data(data, today_utc())
     root.mkdir(parents=True, exist_ok=True)
     import_database(source, root, copy=copy)
     verb = "copied" if copy else "mounted"
-    print(f"{verb} {source} as {root}; ask it with: tickloop sql --data {root} \"SHOW TABLES\"")
+    print(f'{verb} {source} as {root}; ask it with: tickloop sql --data {root} "SHOW TABLES"')

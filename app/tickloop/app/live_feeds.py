@@ -1,0 +1,96 @@
+"""Live feeds: sockets and WebSockets, with every bound taken from the configuration."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tickloop.core.clock import WallClock, date_of
+from tickloop.core.config import Config
+from tickloop.core.errors import ConfigError
+from tickloop.ingest.feed import Feed, FeedContext, Health
+
+_STREAMS = ("trade", "bookTicker", "depth@100ms")
+_VENUE = "XNAS"
+_MIB = 1 << 20
+
+
+def address(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`; ConfigError otherwise."""
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(f"address {text!r} seen, HOST:PORT such as 127.0.0.1:26477 expected")
+    return host, int(port)
+
+
+def binance_live(target: str, config: Config, context: FeedContext) -> Feed:
+    """Open the spot streams of comma-separated pairs; records them if configured."""
+    from tickloop.ingest.binance_live import BinanceLive, BinanceLiveConfig
+
+    wanted = config.feed
+    live = BinanceLiveConfig(
+        symbols=tuple(name.strip().lower() for name in target.split(",")), streams=_STREAMS,
+        venue="BINANCE", stream_url=wanted.binance_stream,
+        snapshot_url=f"{wanted.binance_rest.rstrip('/')}/api/v3/depth", snapshot_levels=1000,
+        snapshot_retry_s=2.0, queue_bytes=64 * _MIB, attempts=wanted.live_attempts,
+        backoff_s=0.5, backoff_max_s=30.0, timeout_s=10.0,
+        record=Path(wanted.record) if wanted.record else None,
+    )  # fmt: skip
+    return BinanceLive(live, context)
+
+
+def mold(target: str, config: Config, context: FeedContext) -> Feed:
+    """Join MoldUDP64 lines `HOST:PORT[,HOST:PORT]` that carry ITCH."""
+    from tickloop.ingest.itch import ItchDecoder
+    from tickloop.ingest.mold_live import Line, MoldLive, MoldLiveConfig
+
+    wanted = config.feed
+    lines = tuple(
+        Line(host, port, wanted.mold_interface) for host, port in map(address, target.split(","))
+    )
+    live = MoldLiveConfig(
+        lines=lines, rewinder=address(wanted.mold_rewinder) if wanted.mold_rewinder else None,
+        patience_ns=20_000_000, retry_ns=100_000_000, retries=wanted.live_attempts,
+        request_messages=1000, receive_buffer_bytes=8 * _MIB,
+    )  # fmt: skip
+    health = Health()
+    decoder = ItchDecoder(_dated(context), health, venue=_VENUE)
+    return MoldLive(live, decoder=decoder, health=health, venue=_VENUE)
+
+
+def soup(target: str, config: Config, context: FeedContext) -> Feed:
+    """Log into a SoupBinTCP server `HOST:PORT` that carries ITCH."""
+    from tickloop.ingest.itch import ItchDecoder
+    from tickloop.ingest.soup_feed import SoupConfig, SoupFeed
+    from tickloop.ingest.soupbintcp import Login
+
+    wanted = config.feed
+    if not wanted.soup_user:
+        raise ConfigError(
+            "a SoupBinTCP feed needs a login: set [feed] soup_user and soup_password_file"
+        )
+    host, port = address(target)
+    live = SoupConfig(
+        host=host, port=port, login=Login(wanted.soup_user, _secret(wanted.soup_password_file)),
+        connect_timeout_s=5.0, retries=wanted.live_attempts, backoff_ns=500_000_000,
+        backoff_max_ns=30_000_000_000,
+    )  # fmt: skip
+    health = Health()
+    decoder = ItchDecoder(_dated(context), health, venue=_VENUE)
+    return SoupFeed(live, decoder=decoder, health=health, venue=_VENUE)
+
+
+def _secret(path: str) -> str:
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); check [feed] soup_password_file"
+        ) from error
+
+
+def _dated(context: FeedContext) -> FeedContext:
+    """Give live ITCH, whose stamps carry no date, today's date in the session's zone."""
+    if context.session_date is not None:
+        return context
+    return replace(context, session_date=date_of(WallClock().now(), zone=context.zone))
