@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_HOLDS_KERNELS = re.compile(rb"^@(?:inline_)?kernel\b", re.MULTILINE)
+_IMPORTED = re.compile(rb"^from (tickloop(?:\.\w+)+) import ", re.MULTILINE)
 _KERNELS: list[tuple[Any, tuple[object, ...]]] = []
 
 
@@ -23,11 +26,16 @@ def _source_roots() -> list[Path]:
 
 
 def _sources() -> Iterator[bytes]:
-    for root in sorted(_source_roots()):
-        for path in sorted(root.rglob("*.py")):
-            text = path.read_bytes()
-            if b"@kernel" in text or b"@inline_kernel" in text:
-                yield text
+    """Read every module with kernels, and what they import: its constants are compiled in."""
+    texts: dict[str, bytes] = {}
+    for root in _source_roots():
+        for path in root.rglob("*.py"):
+            module = ".".join((root.name, *path.relative_to(root).with_suffix("").parts))
+            texts[module] = path.read_bytes()
+    kernels = {name for name, text in texts.items() if _HOLDS_KERNELS.search(text)}
+    imported = {name.decode() for kernel in kernels for name in _IMPORTED.findall(texts[kernel])}
+    for name in sorted(kernels | imported & texts.keys()):
+        yield name.encode() + b"\n" + texts[name]
 
 
 def _cache_home() -> Path:
@@ -41,8 +49,8 @@ def _cache_home() -> Path:
 def cache_directory() -> Path:
     """Name the folder of compiled kernels: a digest of every kernel source, Numba and the CPU.
 
-    Numba does not notice a change in a kernel that was inlined from another file, so all
-    sources count towards the name.
+    Numba does not notice a change in a kernel or a constant that was compiled in from another
+    file, so all these sources count towards the name.
     """
     import llvmlite.binding
 

@@ -125,9 +125,13 @@ DEPTH = _table(
     _EX,
     _VENUE_TIME,
 )
+_ACTIONS = (
+    "A add, M modify, X reduce, D delete, E execute, F fill (the resting order goes by X or D),"
+    " U replace, R clear"
+)
 BOOK = _table(
     "book",
-    Column("action", Kind.CHAR, "A add, X reduce, D delete, E execute, U replace, R clear"),
+    Column("action", Kind.CHAR, _ACTIONS),
     Column("order_id", Kind.LONG),
     _SIDE,
     Column("price", Kind.PRICE),

@@ -10,13 +10,13 @@ import numpy.typing as npt
 from tickloop.core.catalog import Catalog
 from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.schema import Kind, Table
+from tickloop.core.symbols import NAME_BYTES_MAX
 from tickloop.tickerplant.layout import GENERAL, SYMBOL, Layout
 
 # Per message: start, end, table, rows, columns, then one data position a column.
 START, END, TABLE_INDEX, ROWS, COLUMNS, FIRST_COLUMN = 0, 1, 2, 3, 4, 5
 UPD = np.frombuffer(bytearray(bytes.fromhex("000003000000f575706400f5")), dtype=np.uint8)
 _CHAR_VECTOR = 10
-_NAME_MAX = 4096
 
 
 class Outcome(IntEnum):
@@ -41,7 +41,7 @@ def _skip_names(log: npt.NDArray[np.uint8], position: int, end: int, count: int)
         first = position
         while position < end and log[position] != 0:
             position += 1
-            if position - first > _NAME_MAX:
+            if position - first > NAME_BYTES_MAX:
                 return -2
         if position >= end:
             return -1
@@ -83,7 +83,7 @@ def _find_table(
 ) -> tuple[int, int]:
     """Match a NUL-terminated table name; (-1, _) if torn, (-2, _) if unknown."""
     stop = position
-    while stop < end and log[stop] != 0 and stop - position < _NAME_MAX:
+    while stop < end and log[stop] != 0 and stop - position < NAME_BYTES_MAX:
         stop += 1
     if stop >= end:
         return -1, stop
