@@ -141,3 +141,4 @@ def stay(run: PlantRun, stop: Stop) -> None:
     """Serve peers until a stop is requested."""
     while not stop.requested:
         run.poll(0.1)
+        run.flush_if_full()
