@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from tickloop.core.clock import is_zone
 from tickloop.core.errors import ConfigError
 
 
@@ -25,7 +26,8 @@ class PlantConfig:
     name: str = "tickloop"
     sync: Literal["none", "interval", "batch"] = "interval"
     sync_interval_ms: float = field(default=100.0, metadata=_at_least(1, "ms"))
-    zone: str = ""  # session zone; empty: the feed's
+    # Of the session; empty: the feed's.
+    zone: str = field(default="", metadata={"check": is_zone, "expected": "a time zone"})
     roll_minutes: int = field(
         default=0, metadata={"minimum": 0, "maximum": 1439, "unit": "minutes after local midnight"}
     )
@@ -198,6 +200,10 @@ def _value(hint: Any, value: object, item: Any, place: _Place) -> object:
 
 
 def _check_bounds(value: object, bounds: Any, place: _Place) -> None:
+    if "check" in bounds and value and not bounds["check"](value):
+        raise ConfigError(
+            f"{place}: {value!r} seen, {bounds['expected']} expected, e.g. America/New_York"
+        )
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
     unit = f" {bounds['unit']}" if bounds.get("unit") else ""
