@@ -26,8 +26,7 @@ class PlantConfig:
     name: str = "tickloop"
     sync: Literal["none", "interval", "batch"] = "interval"
     sync_interval_ms: float = field(default=100.0, metadata=_at_least(1, "ms"))
-    # Of the session; empty: the feed's.
-    zone: str = field(default="", metadata={"check": is_zone, "expected": "a time zone"})
+    zone: str = field(default="", metadata={"zone": True})  # of the session; empty: the feed's
     roll_minutes: int = field(
         default=0, metadata={"minimum": 0, "maximum": 1439, "unit": "minutes after local midnight"}
     )
@@ -196,14 +195,14 @@ def _value(hint: Any, value: object, item: Any, place: _Place) -> object:
         if not math.isfinite(value):
             raise ConfigError(f"{place}: {value} seen, a finite number expected")
     _check_bounds(value, item.metadata, place)
+    if item.metadata.get("zone") and value and not is_zone(str(value)):
+        raise ConfigError(
+            f"{place}: {value!r} seen, a time zone such as 'America/New_York' expected"
+        )
     return value
 
 
 def _check_bounds(value: object, bounds: Any, place: _Place) -> None:
-    if "check" in bounds and value and not bounds["check"](value):
-        raise ConfigError(
-            f"{place}: {value!r} seen, {bounds['expected']} expected, e.g. America/New_York"
-        )
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
     unit = f" {bounds['unit']}" if bounds.get("unit") else ""

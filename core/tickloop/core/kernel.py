@@ -15,7 +15,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _HOLDS_KERNELS = re.compile(rb"^@(?:inline_)?kernel\b", re.MULTILINE)
-_IMPORTED = re.compile(rb"^from (tickloop(?:\.\w+)+) import ", re.MULTILINE)
+_IMPORTED = re.compile(rb"^from (tickloop(?:\.\w+)+) import (\([^)]*\)|.*)", re.MULTILINE)
 _KERNELS: list[tuple[Any, tuple[object, ...]]] = []
 
 
@@ -33,9 +33,15 @@ def _sources() -> Iterator[bytes]:
             module = ".".join((root.name, *path.relative_to(root).with_suffix("").parts))
             texts[module] = path.read_bytes()
     kernels = {name for name, text in texts.items() if _HOLDS_KERNELS.search(text)}
-    imported = {name.decode() for kernel in kernels for name in _IMPORTED.findall(texts[kernel])}
+    imported = {name for kernel in kernels for name in _imports(texts[kernel])}
     for name in sorted(kernels | imported & texts.keys()):
         yield name.encode() + b"\n" + texts[name]
+
+
+def _imports(text: bytes) -> Iterator[str]:
+    for module, names in _IMPORTED.findall(text):
+        yield module.decode()
+        yield from (f"{module.decode()}.{name.decode()}" for name in re.findall(rb"\w+", names))
 
 
 def _cache_home() -> Path:

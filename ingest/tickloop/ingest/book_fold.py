@@ -77,7 +77,7 @@ TALLIES = FIRST_CONDITION + len(CONDITIONS)
     LOCKED,
 ) = range(FIRST_CONDITION, TALLIES)
 # Depth rows that one event makes at most: two of the level it leaves, one of the one it enters.
-DEPTH_ROWS_MAX = 3
+DEPTH_ROWS_MAX = 4
 
 
 @kernel(
@@ -337,11 +337,16 @@ def change_level(
     size: int,
     orders: int,
 ) -> int:
-    """Add to a level's size and orders and write depth rows from `row` on; return the next row."""
+    """Add to a level's size and orders and write depth rows from `row` on; return the next row.
+
+    Applied by price, the rows give exactly the best `depth_levels`: a level that a better one
+    pushes out of these gets a row of size 0, with its old number.
+    """
     key = -price if book & 1 else price
     side = sides[book]
     position = find_level(levels, int(side["start"]), int(side["count"]), key)
-    if position < side["start"] or levels[position]["key"] != key:
+    is_new = position < side["start"] or levels[position]["key"] != key
+    if is_new:
         position = open_level(side, levels, pool, position)
         levels[position]["key"] = key
         levels[position]["size"] = 0
@@ -357,6 +362,13 @@ def change_level(
                 longs, ints, chars, row, event, book, rank, key, level["size"], level["orders"]
             )
             row += 1
+            if is_new and int(side["count"]) > depth_levels:
+                pushed = int(side["start"]) + int(side["count"]) - 1 - depth_levels
+                put_depth(
+                    longs, ints, chars, row, event, book, depth_levels - 1,
+                    levels[pushed]["key"], 0, 0,
+                )  # fmt: skip
+                row += 1
         return row
     close_level(side, levels, position)
     if shown:
