@@ -1,4 +1,4 @@
-"""Raw kdb+ values read through DuckDB's expressions: nulls are NULL and the rest is what it means."""
+"""Raw kdb+ values read through DuckDB: nulls are NULL and the rest is what it means."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
