@@ -108,7 +108,8 @@ def load(path: Path | None) -> Config:
 def _not_toml(path: Path, text: str, reason: str) -> str:
     at = re.search(r" \(at line (\d+), column (\d+)\)", reason)
     if at is None:
-        return f"{path}: not TOML: {reason}"
+        end = text.count("\n") + 1 if reason.endswith("(at end of document)") else 1
+        return f"{path}:{end}: not TOML: {reason}"
     line = text.split("\n")[int(at[1]) - 1].strip()
     column = f"column {at[2]} of {line[:60]!r}"
     return f"{path}:{at[1]}: not TOML: {reason.replace(at[0], '')} at {column}"
@@ -231,7 +232,8 @@ def _fits(hint: Any, value: object) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
+    # A table's entries are looked at one by one, so that a refusal names the entry.
+    return isinstance(value, origin or hint)
 
 
 def _expected(hint: Any) -> str:
@@ -239,7 +241,13 @@ def _expected(hint: Any) -> str:
         return "one of " + ", ".join(repr(option) for option in get_args(hint))
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(_expected(option) for option in get_args(hint))
-    names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "a string",
+        bool: "true or false",
+        types.NoneType: "nothing",
+    }
     return names.get(hint, "a table")
 
 
