@@ -1,7 +1,6 @@
 """One run of a plant on a data directory: open, recover, capture, flush, serve, close."""
 
 import hmac
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +36,6 @@ from tickloop.tickerplant.rdb import Rdb
 from tickloop.tickerplant.segment import Text, Values
 from tickloop.tickerplant.wire_subscriber import SlowPolicy
 
-CAPTURED = "captured.json"
 _MIB = 1 << 20
 
 
@@ -68,54 +66,6 @@ class Store:
     def add_symbols(self) -> None:
         """Append new names to the database's symbol file."""
         extend_names(self._sym, self._symbols)
-
-
-def prepare(root: Path, identity: str | None, *, append: bool, fresh: bool) -> None:
-    """Refuse the same feed twice into one directory, unless asked to append or begin again."""
-    if fresh and root.exists():
-        _empty(root)
-    known = _captured(root)
-    if identity is not None and identity in known and not append:
-        raise DataDirectoryError(
-            f"{root} already holds {identity}; --append captures it once more after what is there,"
-            " --fresh deletes the directory's data and begins again, another --data keeps both"
-        )
-
-
-def _empty(root: Path) -> None:
-    """Delete a data directory's contents; anything else is left alone."""
-    if not (root / manifest.NAME).exists() and any(root.iterdir()):
-        raise DataDirectoryError(
-            f"{root} is no tickloop data directory, so --fresh does not delete it;"
-            " give another --data directory"
-        )
-    directory = DataDirectory(root)
-    if (root / "lock").exists():
-        directory.hold()
-        directory.release()
-    shutil.rmtree(root)
-
-
-def _captured(root: Path) -> list[str]:
-    try:
-        found = json.loads((root / CAPTURED).read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except ValueError as error:
-        raise DataDirectoryError(
-            f"{root / CAPTURED} is damaged ({error}); delete it to allow any feed again"
-        ) from error
-    return [str(entry) for entry in found]
-
-
-def remember(root: Path, identity: str | None) -> None:
-    """Note that a feed was captured here."""
-    if identity is None:
-        return
-    known = [*_captured(root), identity]
-    temporary = root / f"{CAPTURED}.new"
-    temporary.write_text(json.dumps(known, indent=1) + "\n")
-    temporary.replace(root / CAPTURED)
 
 
 def catalog_of(config: Config, *, fractional: bool) -> Catalog:
@@ -173,6 +123,7 @@ class PlantRun:
         self.database = Database(root)
         self.server: Server | None = None
         self.service: PlantService | None = None
+        self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
         self._flushed_rows = 0
 
     def _plant_settings(self) -> PlantSettings:
@@ -213,7 +164,7 @@ class PlantRun:
         self.service = PlantService(
             self.plant, _Shown(self.database, self.plant),
             ServiceSettings(
-                queue_bytes=queue, slow=SlowPolicy(wanted.slow), may_publish=_anyone_may
+                queue_bytes=queue, slow=SlowPolicy(wanted.slow), may_publish=self._may_publish
             ),
         )  # fmt: skip
         self.server = Server(
@@ -225,6 +176,10 @@ class PlantRun:
             authenticate=passwords,
         )  # fmt: skip
         return self.server.port
+
+    def _may_publish(self, user: str, table: str) -> bool:
+        self.on_guest()
+        return True
 
     def announce(self) -> None:
         """Tell other processes that this one writes here."""
@@ -292,8 +247,8 @@ class PlantRun:
         self.directory.release()
 
 
-def _anyone_may(user: str, table: str) -> bool:
-    return True
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _agreed(found: Manifest, asked: Catalog, root: Path) -> Catalog:

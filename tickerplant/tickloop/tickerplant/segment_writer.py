@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tickloop.core.batch import Columns
 from tickloop.core.dialects.numpy import surface_dtype
+from tickloop.core.errors import StoreError
 from tickloop.core.schema import Kind, Table
 from tickloop.tickerplant.file_door import FileDoor, Piece
 from tickloop.tickerplant.segment import (
@@ -41,7 +42,7 @@ class _Heap:
 
     def _grow(self, needed: int) -> None:
         self._capacity = max(needed, 2 * self._capacity)
-        os.ftruncate(self._descriptor, self._capacity)
+        _reserve(self._path, self._descriptor, self._capacity)
         self._map = mmap.mmap(self._descriptor, self._capacity)
 
     def append(self, texts: Sequence[bytes]) -> npt.NDArray[np.int64]:
@@ -120,10 +121,26 @@ class SegmentWriter:
 def _create(path: Path, size: int) -> mmap.mmap:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     try:
-        os.ftruncate(descriptor, size)
+        _reserve(path, descriptor, size)
         return mmap.mmap(descriptor, size)
+    except BaseException:
+        path.unlink()
+        raise
     finally:
         os.close(descriptor)
+
+
+def _reserve(path: Path, descriptor: int, size: int) -> None:
+    """Give a file its disk blocks now: a store into a mapped hole of a full disk kills."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        table = path.name.strip(".").partition(".")[0]
+        raise StoreError(
+            f"{path.parent}: {size} bytes for rows of {table} could not be had"
+            f" ({error.strerror}); what was acknowledged is in the journal: free some space and"
+            " run again"
+        ) from error
 
 
 def write_segment(door: FileDoor, path: Path, parts: Sequence["Rows"]) -> None:
