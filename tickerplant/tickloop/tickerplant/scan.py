@@ -11,6 +11,7 @@ from tickloop.core.catalog import Catalog
 from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.schema import Kind, Table
 from tickloop.tickerplant.layout import GENERAL, SYMBOL, Layout
+from tickloop.tickerplant.little_endian import LOW_SEVEN, U, read_u48, read_u64
 
 # Per message: start, end, table, rows, columns, then one data position a column.
 START, END, TABLE_INDEX, ROWS, COLUMNS, FIRST_COLUMN = 0, 1, 2, 3, 4, 5
@@ -28,18 +29,37 @@ class Outcome(IntEnum):
 
 
 @inline_kernel
-def _read_count(log: npt.NDArray[np.uint8], position: int) -> int:
-    count = 0
-    for index in range(4):
-        count |= int(log[position + index]) << (8 * index)
-    return count if count < 0x80000000 else -1
+def _head(log: npt.NDArray[np.uint8], position: int) -> tuple[int, int, int]:
+    """Read a vector's head: q type, attribute, count; the count is -1 where it is impossible."""
+    word = read_u48(log, position)
+    count = word >> 16
+    return word & 0xFF, (word >> 8) & 0xFF, count if count < 0x80000000 else -1
+
+
+@inline_kernel
+def _ends_in(word: np.uint64) -> int:
+    """Count the zero bytes of a word."""
+    # The high bit of each byte: set where all others are zero, then where it is zero itself.
+    ends = ~(((word & LOW_SEVEN) + LOW_SEVEN) | word | LOW_SEVEN) >> U(7)
+    ends += ends >> U(32)
+    ends += ends >> U(16)
+    return int((ends + (ends >> U(8))) & U(15))
 
 
 @inline_kernel
 def _skip_names(log: npt.NDArray[np.uint8], position: int, end: int, count: int) -> int:
+    # Eight bytes at a time as long as more names are left than eight bytes can end.
+    idle = 0
+    while count > 8 and position + 8 <= end:
+        found = _ends_in(read_u64(log, position))
+        idle = idle + 1 if found == 0 else 0
+        if idle > _NAME_MAX // 8:
+            return -2
+        count -= found
+        position += 8
     for _ in range(count):
         first = position
-        while position < end and log[position] != 0:
+        while position < end and log[U(position)] != 0:
             position += 1
             if position - first > _NAME_MAX:
                 return -2
@@ -54,8 +74,8 @@ def _skip_texts(log: npt.NDArray[np.uint8], position: int, end: int, count: int)
     for _ in range(count):
         if position + 6 > end:
             return -1
-        size = _read_count(log, position + 2)
-        if log[position] != _CHAR_VECTOR or size < 0:
+        q_type, _, size = _head(log, position)
+        if q_type != _CHAR_VECTOR or size < 0:
             return -2
         position += 6 + size
     return position if position <= end else -1
@@ -74,28 +94,41 @@ def _skip_column(
 
 
 @inline_kernel
+def _is_at(
+    log: npt.NDArray[np.uint8],
+    position: int,
+    end: int,
+    names: npt.NDArray[np.uint8],
+    first: int,
+    last: int,
+) -> bool:
+    """Tell whether names[first:last] and a NUL stand at `position`."""
+    if position + last - first >= end or log[U(position + last - first)] != 0:
+        return False
+    for index in range(last - first):
+        if names[U(first + index)] != log[U(position + index)]:
+            return False
+    return True
+
+
+@inline_kernel
 def _find_table(
     log: npt.NDArray[np.uint8],
     position: int,
     end: int,
     names: npt.NDArray[np.uint8],
     name_ends: npt.NDArray[np.int64],
-) -> tuple[int, int]:
-    """Match a NUL-terminated table name; (-1, _) if torn, (-2, _) if unknown."""
+) -> int:
+    """Match a NUL-terminated table name; -1 if torn, -2 if unknown."""
     stop = position
-    while stop < end and log[stop] != 0 and stop - position < _NAME_MAX:
+    while stop < end and log[U(stop)] != 0 and stop - position < _NAME_MAX:
         stop += 1
     if stop >= end:
-        return -1, stop
+        return -1
     for table in range(name_ends.shape[0] - 1):
-        first, last = name_ends[table], name_ends[table + 1]
-        if last - first == stop - position:
-            index = 0
-            while index < last - first and names[first + index] == log[position + index]:
-                index += 1
-            if index == last - first:
-                return table, stop + 1
-    return -2, stop
+        if _is_at(log, position, end, names, name_ends[table], name_ends[table + 1]):
+            return table
+    return -2
 
 
 @inline_kernel
@@ -103,21 +136,20 @@ def _read_columns(
     log: npt.NDArray[np.uint8],
     position: int,
     end: int,
-    shape: npt.NDArray[np.int64],
-    widths: npt.NDArray[np.int64],
-    message: npt.NDArray[np.int64],
+    table: int,
+    shapes: npt.NDArray[np.int64],
+    messages: npt.NDArray[np.int64],
+    number: int,
 ) -> int:
-    """Walk the columns of a message whose table has column q types `shape`; its end or an error.
+    """Walk the columns of a message; its end or an error.
 
     A message written before columns were added has fewer: the table's first ones and `seq`.
     """
     if position + 6 > end:
         return -1
-    columns = _read_count(log, position + 2)
-    known = 0
-    while known < shape.shape[0] and shape[known] >= 0:
-        known += 1
-    if log[position] != GENERAL or columns < 2 or columns > known:
+    q_type, _, columns = _head(log, position)
+    known = shapes[U(table), U(0), U(0)]
+    if q_type != GENERAL or columns < 2 or columns > known:
         return -2
     position += 6
     rows = -1
@@ -125,49 +157,66 @@ def _read_columns(
         column = index if index < columns - 1 else known - 1
         if position + 6 > end:
             return -1
-        count = _read_count(log, position + 2)
+        q_type, attribute, count = _head(log, position)
         if rows < 0:
             rows = count
-        if log[position] != shape[column] or log[position + 1] > 4 or count != rows or rows < 0:
+        if q_type != shapes[U(table), U(1 + column), U(0)] or attribute > 4 or count != rows or rows < 0:
             return -2
-        message[FIRST_COLUMN + index] = position + 6
-        position = _skip_column(log, position + 6, end, rows, shape[column], widths[column])
+        messages[U(number), U(FIRST_COLUMN + index)] = position + 6
+        position = _skip_column(log, position + 6, end, rows, q_type, shapes[U(table), U(1 + column), U(1)])
         if position < 0:
             return position
-    message[ROWS] = rows
-    message[COLUMNS] = columns
+    messages[U(number), U(ROWS)] = rows
+    messages[U(number), U(COLUMNS)] = columns
     return position
 
 
+@inline_kernel
+def _skip_upd(
+    log: npt.NDArray[np.uint8], position: int, end: int, upd: npt.NDArray[np.uint8]
+) -> int:
+    """Go past what every message begins with; -1 if torn, -2 if something else is there."""
+    for index in range(upd.shape[0]):
+        if position + index >= end:
+            return -1
+        if log[U(position + index)] != upd[index]:
+            return -2
+    return position + upd.shape[0]
+
+
 @kernel(
-    "UniTuple(int64, 3)(uint8[::1], int64, int64, uint8[::1], int64[::1], int64[:, ::1],"
-    " int64[:, ::1], uint8[::1], int64[:, ::1])",
+    "UniTuple(int64, 3)(uint8[::1], int64, int64, int64, uint8[::1], int64[::1],"
+    " int64[:, :, ::1], uint8[::1], int64[:, ::1])",
 )
 def _scan(
     log: npt.NDArray[np.uint8],
     position: int,
     end: int,
+    enough: int,
     names: npt.NDArray[np.uint8],
     name_ends: npt.NDArray[np.int64],
     shapes: npt.NDArray[np.int64],
-    widths: npt.NDArray[np.int64],
     upd: npt.NDArray[np.uint8],
     messages: npt.NDArray[np.int64],
 ) -> tuple[int, int, int]:
-    """Fill `messages`; (how many, where the scan stopped, outcome)."""
+    """Fill `messages` up to the first that ends at `enough` or later.
+
+    Gives how many there are, where the scan stopped, and the outcome.
+    """
+    table = 0
     for count in range(messages.shape[0]):
-        if position >= end:
+        if position >= min(end, enough):
             return count, position, 0
-        at = position
-        for index in range(upd.shape[0]):
-            if at + index >= end:
-                return count, position, 1
-            if log[at + index] != upd[index]:
-                return count, position, 2
-        table, at = _find_table(log, at + upd.shape[0], end, names, name_ends)
-        if table < 0:
-            return count, position, -table
-        at = _read_columns(log, at, end, shapes[table], widths[table], messages[count])
+        at = _skip_upd(log, position, end, upd)
+        if at < 0:
+            return count, position, -at
+        # Most messages are of the table that the one before was of.
+        if not _is_at(log, at, end, names, name_ends[table], name_ends[table + 1]):
+            table = _find_table(log, at, end, names, name_ends)
+            if table < 0:
+                return count, position, -table
+        at += name_ends[table + 1] - name_ends[table] + 1
+        at = _read_columns(log, at, end, table, shapes, messages, count)
         if at < 0:
             return count, position, -at
         messages[count, START] = position
@@ -189,31 +238,38 @@ class Found:
 class Scanner:
     """Finds messages of a catalog's tables in log bytes."""
 
-    def __init__(self, catalog: Catalog, *, at_a_time: int = 8192) -> None:
+    def __init__(
+        self, catalog: Catalog, *, at_a_time: int = 16_384, bytes_at_a_time: int = 4 << 20
+    ) -> None:
         layouts = [Layout(table, catalog.fractional) for table in catalog]
         self.layouts = layouts
         most = max(len(layout.types) for layout in layouts)
         names = [layout.table.name.encode() for layout in layouts]
         self._names = np.frombuffer(bytearray(b"".join(names)), dtype=np.uint8)
         self._name_ends = np.cumsum([0, *map(len, names)], dtype=np.int64)
-        self._shapes = np.full((len(layouts), most), -1, dtype=np.int64)
-        self._widths = np.zeros((len(layouts), most), dtype=np.int64)
+        self._shapes = np.zeros((len(layouts), 1 + most, 2), dtype=np.int64)
         for index, layout in enumerate(layouts):
-            self._shapes[index, : len(layout.types)] = layout.types
-            self._widths[index, : len(layout.types)] = _log_widths(layout)
+            columns = len(layout.types)
+            self._shapes[index, 0, 0] = columns
+            self._shapes[index, 1 : 1 + columns, 0] = layout.types
+            self._shapes[index, 1 : 1 + columns, 1] = _log_widths(layout)
         self._most = most
         self._at_a_time = at_a_time
+        self._bytes_at_a_time = bytes_at_a_time
 
     def tables(self) -> list[Table]:
         """Tables by index, as in a message's TABLE_INDEX."""
         return [layout.table for layout in self.layouts]
 
     def scan(self, log: npt.NDArray[np.uint8], start: int, end: int) -> Found:
-        """Find up to `at_a_time` messages from byte `start`; stops at `end` or at damage."""
+        """Find messages from byte `start` on, but no more than `at_a_time`; stops at damage.
+
+        It goes on to the message that ends past `bytes_at_a_time`, and never past `end`.
+        """
         messages = np.empty((self._at_a_time, FIRST_COLUMN + self._most), dtype=np.int64)
         count, stopped, outcome = _scan(
-            log, start, end, self._names, self._name_ends, self._shapes, self._widths, UPD,
-            messages,
+            log, start, end, start + self._bytes_at_a_time, self._names, self._name_ends,
+            self._shapes, UPD, messages,
         )  # fmt: skip
         return Found(messages[:count], stopped, Outcome(outcome))
 

@@ -1,0 +1,42 @@
+"""Little-endian integers out of a byte buffer, in kernels.
+
+Unsigned positions need no check for negative ones, so each read compiles to one load.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.core.kernel import inline_kernel
+
+U = np.uint64
+LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
+
+
+@inline_kernel
+def read_u48(buffer: npt.NDArray[np.uint8], at: int) -> int:
+    """Read 6 bytes."""
+    p = U(at)
+    return int(
+        np.int64(buffer[p])
+        | (np.int64(buffer[p + U(1)]) << 8)
+        | (np.int64(buffer[p + U(2)]) << 16)
+        | (np.int64(buffer[p + U(3)]) << 24)
+        | (np.int64(buffer[p + U(4)]) << 32)
+        | (np.int64(buffer[p + U(5)]) << 40)
+    )
+
+
+@inline_kernel
+def read_u64(buffer: npt.NDArray[np.uint8], at: int) -> np.uint64:
+    """Read 8 bytes."""
+    p = U(at)
+    return np.uint64(
+        U(buffer[p])
+        | (U(buffer[p + U(1)]) << U(8))
+        | (U(buffer[p + U(2)]) << U(16))
+        | (U(buffer[p + U(3)]) << U(24))
+        | (U(buffer[p + U(4)]) << U(32))
+        | (U(buffer[p + U(5)]) << U(40))
+        | (U(buffer[p + U(6)]) << U(48))
+        | (U(buffer[p + U(7)]) << U(56))
+    )
