@@ -9,6 +9,7 @@ from types import FrameType
 from tickloop.app.plant_run import PlantRun
 from tickloop.core.batch import Slice
 from tickloop.core.clock import monotonic_ns, sleep
+from tickloop.core.schema import INSTRUMENT, STATUS
 from tickloop.ingest.feed import Feed
 
 # How long a paced capture sleeps at most before it looks at its peers again.
@@ -53,13 +54,18 @@ class Pace:
         if self._speed <= 0:
             return 0
         due = last_time(rows)
-        if due is None:
+        # Reference data may be stamped hours before the first event: pacing begins with that.
+        if due is None or (self._origin is None and not _has_events(rows)):
             return 0
         now = monotonic_ns()
         if self._origin is None:
             self._origin = (now, due)
         started, first = self._origin
         return int(started + (due - first) / self._speed) - now
+
+
+def _has_events(rows: Slice) -> bool:
+    return any(batch.table not in (INSTRUMENT, STATUS) for batch in rows.batches)
 
 
 def last_time(rows: Slice) -> int | None:
@@ -135,3 +141,4 @@ def stay(run: PlantRun, stop: Stop) -> None:
     """Serve peers until a stop is requested."""
     while not stop.requested:
         run.poll(0.1)
+        run.flush_if_full()

@@ -6,14 +6,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from tickloop.app.history import History
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
-from tickloop.core.clock import WallClock, iso
+from tickloop.core.clock import EPOCH_DATE, WallClock, iso
 from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError, DataDirectoryError
 from tickloop.core.symbols import Symbols
@@ -165,7 +167,9 @@ class PlantRun:
             self.directory, catalog, self.symbols, self.store, OS_DOOR, self._plant_settings()
         )
         self.recovered = self._rebuild_today()
-        self.manifest = flush.adopt(root, OS_DOOR, replace(self.manifest, catalog=catalog, rdb=rdb))
+        adopted = flush.adopt(root, OS_DOOR, replace(self.manifest, catalog=catalog, rdb=rdb))
+        self.history = History(root, self.store.rdb, adopted)
+        self._session: date | None = None
         self.database = Database(root)
         self.server: Server | None = None
         self.service: PlantService | None = None
@@ -238,23 +242,33 @@ class PlantRun:
     # History
 
     def flush_if_full(self) -> bool:
-        """Move today's rows into history when there are many."""
+        """Move today's rows into history when there are many, or when a session ended."""
+        session = self.plant.journal.session
+        if self._session is not None and session != self._session:
+            self._end_session(self._session)
+        self._session = session
         if self.store.rows - self._flushed_rows < self.config.store.flush_rows:
+            return False
+        if self.history.is_merging:
             return False
         self.flush()
         return True
 
+    def _end_session(self, ended: date) -> None:
+        """Tell subscribers, and merge what ended while the capture goes on."""
+        if self.service is not None:
+            self.service.end_of_day((ended - EPOCH_DATE).days)
+        self.flush()
+        self.history.merge_beside(before=self.plant.journal.session or ended)
+
     def flush(self) -> None:
         """Move every row that readers see into chunks of history."""
         self._flushed_rows = self.store.rows
-        watermark = self.store.rdb.published
-        self.manifest = flush.flush(self.directory.root, OS_DOOR, watermark=watermark)
-        self.store.rdb.release(watermark)
+        self.history.flush()
 
     def finish(self) -> Iterator[str]:
         """Merge every chunk into its date's partition; yields each date when it is done."""
-        for session in sorted({chunk.session for chunk in self.manifest.chunks}):
-            self.manifest = flush.finish(self.directory.root, OS_DOOR, session)
+        for session in self.history.merge_all():
             yield session.isoformat()
 
     def close(self) -> None:
@@ -262,10 +276,10 @@ class PlantRun:
         if self.server is not None:
             self.server.close()
         self.plant.close()
-        if self.store.rdb.published > self.manifest.watermark:
-            self.flush()
+        self.flush()
         for _ in self.finish():
             pass
+        self.history.close()
         self.store.rdb.close()
         self.directory.release()
 
@@ -274,6 +288,7 @@ class PlantRun:
         if self.server is not None:
             self.server.close()
         self.plant.journal.abandon()
+        self.history.close()
         self.directory.release()
 
 

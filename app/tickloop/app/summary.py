@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tickloop.core.clock import iso
-from tickloop.core.schema import LOG
+from tickloop.core.schema import INSTRUMENT, LOG
 from tickloop.ingest.feed import Feed
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.journal import CutTail, logs
@@ -76,7 +76,7 @@ def summarise(
         parts = snapshot.parts(table, columns=("time", "seq"))
         found.rows[table] = sum(len(part) for part in parts)
         dates.update(part.session.isoformat() for part in parts if part.session)
-        if table not in _LOG_NAMES:
+        if table not in _LOG_NAMES and table != INSTRUMENT.name:
             for part in parts:
                 values = part.columns["time"]
                 times += [int(values.min()), int(values.max())]  # type: ignore[union-attr]

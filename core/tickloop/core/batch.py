@@ -63,6 +63,8 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
     first = batches[0]
     if len(batches) == 1:
         return first
+    for batch in batches:
+        assert batch.columns.keys() == first.columns.keys(), f"{first.table.name}: unlike columns"
     columns = {
         name: np.concatenate([batch.columns[name] for batch in batches]) for name in first.columns
     }

@@ -37,9 +37,13 @@ class Catalog:
     def with_user_tables(self, tables: Iterable[Table]) -> "Catalog":
         """Add users' tables; SchemaError if a name is taken or reserved."""
         added = tuple(tables)
+        seen: set[str] = set()
         for table in added:
             if table.name in self.by_name or table.name in RESERVED_NAMES:
                 raise SchemaError(
                     f"table {table.name!r} is one of tickloop's own names; name yours otherwise"
                 )
+            if table.name in seen:
+                raise SchemaError(f"table {table.name!r} is defined twice; name one otherwise")
+            seen.add(table.name)
         return Catalog((*self.tables, *added), self.fractional)

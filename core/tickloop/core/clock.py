@@ -73,26 +73,36 @@ def to_unix_ns(time_ns: int) -> int:
 
 
 def date_of(time_ns: int, *, zone: str = "UTC", roll_ns: int = 0) -> date:
-    """Give the session date of an instant: the local date, `roll_ns` after local midnight.
+    """Give the session date of an instant: the local date, or the next one from the roll on.
 
     A roll of 17:00 puts 18:00 on the next session, so a positive roll moves the evening forward.
     """
-    local = to_datetime(time_ns).astimezone(ZoneInfo(zone)) if zone != "UTC" else None
-    if local is None:
-        days, since_midnight_ns = divmod(time_ns, DAY_NS)
-        session = EPOCH_DATE + timedelta(days=days)
-    else:
-        session = local.date()
-        since_midnight_ns = (
-            (local.hour * 60 + local.minute) * 60 + local.second
-        ) * 1_000_000_000 + local.microsecond * 1000
-    return session + timedelta(days=1) if 0 < roll_ns <= since_midnight_ns else session
+    if zone == "UTC":
+        return EPOCH_DATE + timedelta(days=(time_ns + (-roll_ns % DAY_NS)) // DAY_NS)
+    session = to_datetime(time_ns).astimezone(ZoneInfo(zone)).date()
+    while time_ns < session_start_ns(session, zone=zone, roll_ns=roll_ns):
+        session -= timedelta(days=1)
+    while time_ns >= session_start_ns(session + timedelta(days=1), zone=zone, roll_ns=roll_ns):
+        session += timedelta(days=1)
+    return session
+
+
+def session_start_ns(session: date, *, zone: str = "UTC", roll_ns: int = 0) -> int:
+    """Give a session's first instant: local midnight, or the roll on the evening before.
+
+    The roll is a time on the wall, also on days when the clocks change. A wall time that comes
+    twice means the first one; one that is skipped means the instant as if clocks had not changed.
+    """
+    day = session - timedelta(days=1) if roll_ns > 0 else session
+    seconds, nanos = divmod(roll_ns, 1_000_000_000)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
+    wall = midnight + timedelta(seconds=seconds)
+    return from_unix_ns(int(wall.timestamp()) * 1_000_000_000) + nanos
 
 
 def midnight_ns(session: date, zone: str = "UTC") -> int:
     """Give the instant of local midnight, from which exchanges count their stamps."""
-    local = datetime(session.year, session.month, session.day, tzinfo=ZoneInfo(zone))
-    return from_unix_ns(int(local.timestamp()) * 1_000_000_000)
+    return session_start_ns(session, zone=zone)
 
 
 def to_datetime(time_ns: int) -> datetime:

@@ -2,12 +2,15 @@
 
 import dataclasses
 import difflib
+import json
+import math
 import re
 import tomllib
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo
 
 from tickloop.core.errors import ConfigError
 
@@ -23,8 +26,10 @@ class PlantConfig:
     name: str = "tickloop"
     sync: Literal["none", "interval", "batch"] = "interval"
     sync_interval_ms: float = field(default=100.0, metadata=_at_least(1, "ms"))
-    zone: str = ""  # session zone; empty: the feed's
-    roll_minutes: int = field(default=0, metadata=_at_least(0, "minutes after local midnight"))
+    zone: str = field(default="", metadata={"zone": True})  # of the session; empty: the feed's
+    roll_minutes: int = field(
+        default=0, metadata={"minimum": 0, "maximum": 1439, "unit": "minutes after local midnight"}
+    )
     clock_ms: int = field(default=1000, metadata=_at_least(0, "ms"))
     span_mib: int = field(default=4, metadata=_at_least(1, "MiB"))
 
@@ -92,11 +97,21 @@ def load(path: Path | None) -> Config:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8; TOML is") from error
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        # Numbers of thousands of digits and deep nesting are refused by Python, not by the parser.
+        raise ConfigError(_not_toml(path, text, str(error))) from error
     config = _build(Config, values, _Place(path, text, ()))
     assert isinstance(config, Config)
     return config
+
+
+def _not_toml(path: Path, text: str, reason: str) -> str:
+    at = re.search(r" \(at line (\d+), column (\d+)\)", reason)
+    if at is None:
+        return f"{path}: not TOML: {reason}"
+    line = text.split("\n")[int(at[1]) - 1].strip()
+    column = f"column {at[2]} of {line[:60]!r}"
+    return f"{path}:{at[1]}: not TOML: {reason.replace(at[0], '')} at {column}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +133,7 @@ class _Place:
         """The line of the key, or of the table that holds it."""
         section: tuple[str, ...] = ()
         best = 1
-        for number, line in enumerate(self.text.splitlines(), start=1):
+        for number, line in enumerate(self.text.split("\n"), start=1):
             if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
                 section = tuple(part.strip(" \"'") for part in header[1].split("."))
                 if section == self.keys:
@@ -166,12 +181,33 @@ def _value(hint: Any, value: object, item: Any, place: _Place) -> object:
     if dataclasses.is_dataclass(hint):
         assert isinstance(hint, type)
         return _build(hint, value, place)
+    if get_origin(hint) is dict and isinstance(value, dict):
+        inner = get_args(hint)[1]
+        return {key: _value(inner, entry, item, place.inside(key)) for key, entry in value.items()}
     if not _fits(hint, value):
         raise ConfigError(f"{place}: {_shown(value)} seen, {_expected(hint)} expected")
-    if hint is float and isinstance(value, int):
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ConfigError(
+            f"{place}: a number of more than 64 bits seen, {_expected(hint)} expected"
+        )
+    if hint is float and isinstance(value, (int, float)):
         value = float(value)
+        if not math.isfinite(value):
+            raise ConfigError(f"{place}: {value} seen, a finite number expected")
     _check_bounds(value, item.metadata, place)
+    if item.metadata.get("zone") and value and not _is_zone(str(value)):
+        raise ConfigError(
+            f"{place}: {value!r} seen, a time zone such as 'America/New_York' expected"
+        )
     return value
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
 
 
 def _check_bounds(value: object, bounds: Any, place: _Place) -> None:
@@ -191,9 +227,6 @@ def _fits(hint: Any, value: object) -> bool:
         return value in get_args(hint)
     if origin in (Union, types.UnionType):
         return any(_fits(option, value) for option in get_args(hint))
-    if origin is dict:
-        inner = get_args(hint)[1]
-        return isinstance(value, dict) and all(_fits(inner, entry) for entry in value.values())
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
@@ -204,6 +237,8 @@ def _fits(hint: Any, value: object) -> bool:
 def _expected(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(repr(option) for option in get_args(hint))
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(_expected(option) for option in get_args(hint))
     names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
     return names.get(hint, "a table")
 
@@ -223,8 +258,8 @@ def as_toml(config: object, section: str = "") -> str:
             nested.append(as_toml(value, f"{section}{item.name}."))
         elif isinstance(value, dict):
             for name, columns in value.items():
-                body = "\n".join(f"{key} = {_toml(entry)}" for key, entry in columns.items())
-                nested.append(f"[{section}{item.name}.{name}]\n{body}\n")
+                body = "".join(f"{_key(key)} = {_toml(entry)}\n" for key, entry in columns.items())
+                nested.append(f"[{section}{item.name}.{_key(name)}]\n{body}\n")
         else:
             unit = item.metadata.get("unit", "")
             plain.append(f"{item.name} = {_toml(value)}" + (f"  # {unit}" if unit else ""))
@@ -236,6 +271,10 @@ def _toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        # JSON escapes what TOML wants escaped, all but the delete character.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)

@@ -120,14 +120,22 @@ DEPTH = _table(
     _SIDE,
     Column("level", Kind.INT, "0 is the best price; -1 where only the price is known"),
     Column("price", Kind.PRICE),
-    Column("size", Kind.SIZE, "new total at the price; 0 removes it"),
+    Column(
+        "size",
+        Kind.SIZE,
+        "new total at the price; 0: gone, or no longer one of the best levels kept",
+    ),
     Column("orders", Kind.INT, "orders at the price; null where the venue does not say"),
     _EX,
     _VENUE_TIME,
 )
+_ACTIONS = (
+    "A add, M modify, X reduce, D delete, E execute, F fill (the resting order goes by X or D),"
+    " U replace, R clear"
+)
 BOOK = _table(
     "book",
-    Column("action", Kind.CHAR, "A add, X reduce, D delete, E execute, U replace, R clear"),
+    Column("action", Kind.CHAR, _ACTIONS),
     Column("order_id", Kind.LONG),
     _SIDE,
     Column("price", Kind.PRICE),

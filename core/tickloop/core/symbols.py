@@ -8,6 +8,9 @@ import numpy.typing as npt
 from tickloop.core.dialects.numpy import NULL_SYMBOL
 from tickloop.core.errors import SchemaError
 
+# What the log's readers take for a name; a longer one is damage to them.
+NAME_BYTES_MAX = 4096
+
 
 class Symbols:
     """An append-only list of names; the empty name is the null symbol and has no id."""
@@ -33,7 +36,15 @@ class Symbols:
     def id(self, name: str) -> int:
         """Give a name's id, allocating the next one for a new name."""
         found = self._ids.get(name)
-        return self._append(name) if found is None else found
+        if found is not None:
+            return found
+        size = len(name.encode(errors="surrogateescape"))
+        if size > NAME_BYTES_MAX:
+            raise SchemaError(
+                f"symbol {name[:20]!r}... of {size} bytes seen, at most {NAME_BYTES_MAX} expected;"
+                " long text belongs in a string column"
+            )
+        return self._append(name)
 
     def find(self, name: str) -> int | None:
         """Give a name's id, or None if the name was never seen."""

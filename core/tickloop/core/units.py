@@ -3,6 +3,10 @@
 Inside, a price of 100.1 with unit -4 is 1_001_000. The quotient of two integers below 2**53 and
 10**22 that are exact as doubles is correctly rounded by IEEE 754 division, so 1_001_000 / 10**4
 is the double nearest to 100.1 and `price = 100.1` holds.
+
+The way back is the nearest integer to float × 10**k. Both roundings together stay below half a
+unit for every integer up to 2**51; beyond, in units finer than 1, two neighbours may share one
+double, so each value is tried and what does not come back is refused.
 """
 
 import numpy as np
@@ -35,15 +39,14 @@ def _to_floats(
         if value == NULL_LONG:
             floats[row] = np.nan
             continue
-        if value > EXACT_MAX or value < -EXACT_MAX:
-            floats[row] = np.nan
-            refused += 1
-            continue
         symbol = symbols[row]
         unit = default_unit
         if symbol >= 0 and symbol < units.shape[0]:
             unit = int(units[symbol])
-        floats[row] = value / powers[-unit]
+        number = value / powers[-unit]
+        exact = -EXACT_MAX <= value <= EXACT_MAX and np.rint(number * powers[-unit]) == value
+        floats[row] = number if exact else np.nan
+        refused += not exact
     return refused
 
 
@@ -68,12 +71,14 @@ def _to_integers(
         unit = default_unit
         if symbol >= 0 and symbol < units.shape[0]:
             unit = int(units[symbol])
-        scaled = np.rint(number * powers[-unit])
-        if abs(scaled) > EXACT_MAX or scaled / powers[-unit] != number:
-            values[row] = NULL_LONG
-            refused += 1
-            continue
-        values[row] = np.int64(scaled)
+        power = powers[-unit]
+        values[row] = NULL_LONG
+        # Compared before it is multiplied, so that nothing overflows.
+        if abs(number) <= EXACT_MAX / power:
+            scaled = np.rint(number * power)
+            if scaled / power == number:
+                values[row] = np.int64(scaled)
+        refused += values[row] == NULL_LONG
     return refused
 
 
@@ -86,8 +91,8 @@ def to_floats(
     """Convert inside integers to surface floats.
 
     `units[id]` is the symbol's power of ten (0 to -18); ids past its end and null symbols use
-    `default_unit`. Returns the floats and how many values were refused: those beyond ±2**53 do
-    not survive the round trip and become null.
+    `default_unit`. Returns the floats and how many values were refused: those that do not
+    survive the round trip become null (all beyond ±2**53, some beyond ±2**51, none within).
     """
     floats = np.empty(values.shape[0], dtype=np.float64)
     refused = _to_floats(
@@ -118,18 +123,21 @@ def to_integers(
 
 def to_float(value: int, unit: int) -> float:
     """Convert one inside integer; RangeError if it does not survive the round trip."""
-    if abs(value) > EXACT_MAX:
+    power = 10.0**-unit
+    if abs(value) > EXACT_MAX or round(value / power * power) != value:
         raise RangeError(
-            f"{value} × 10^{unit} does not fit a float64 exactly (limit ±2^53 units);"
+            f"{value} × 10^{unit} does not fit a float64 exactly (±2^51 units always do);"
             " choose a coarser unit for this instrument"
         )
-    return value / 10.0**-unit
+    return value / power
 
 
 def to_integer(number: float, unit: int) -> int:
     """Convert one surface float; RangeError if it is no whole number of units."""
-    scaled = round(number * 10.0**-unit)
-    if abs(scaled) > EXACT_MAX or scaled / 10.0**-unit != number:
+    power = 10.0**-unit
+    # A NaN compares false with everything and so is refused too.
+    scaled = round(number * power) if abs(number) <= EXACT_MAX / power else None
+    if scaled is None or scaled / power != number:
         raise RangeError(
             f"{number!r} is not a whole number of 10^{unit} units;"
             " choose a finer unit for this instrument"

@@ -15,6 +15,19 @@ _KINDS: dict[str, Kind] = {
     "date": Kind.DATE, "datetime": Kind.DATETIME, "timespan": Kind.SPAN, "minute": Kind.MINUTE,
     "second": Kind.SECOND, "time": Kind.MILLI, "string": Kind.TEXT,
 }  # fmt: skip
+# Columns that the plant fills itself. As kdb+tick does, it takes a `time` of any clock-like type
+# and stores an instant; `ordinal` names a row's place while it is on its way into the log.
+_OWN_COLUMNS: dict[str, tuple[Kind, ...]] = {
+    "time": (Kind.INSTANT, Kind.SPAN, Kind.MILLI, Kind.DATETIME),
+    "sym": (Kind.SYMBOL,),
+    "seq": (Kind.LONG,),
+    "ordinal": (),
+}
+_EMPTIES = {
+    "()": Kind.TEXT, "0#`": Kind.SYMBOL, "0#0b": Kind.FLAG, "0#0x00": Kind.BYTE, '0#" "': Kind.CHAR,
+    "0#0": Kind.LONG, "0#0N": Kind.LONG, "0#0h": Kind.SHORT, "0#0i": Kind.INT, "0#0j": Kind.LONG,
+    "0#0e": Kind.REAL, "0#0f": Kind.FLOAT, "0#0.": Kind.FLOAT, "0#0n": Kind.FLOAT,
+}  # fmt: skip
 _BY_CHARACTER = {q.CHARACTERS[name]: kind for name, kind in _KINDS.items() if name in q.NUMBERS}
 _TABLE = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*:\s*\(\s*\[\s*\]\s*(.*?)\)\s*;?\s*$", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -28,8 +41,11 @@ def table(name: str, columns: Mapping[str, Kind]) -> Table:
     bad = [key for key in body if not _NAME.fullmatch(key)]
     if bad:
         raise SchemaError(f"{name}: column name {bad[0]!r} seen; letters, digits and _ expected")
-    if columns.get("sym", Kind.SYMBOL) is not Kind.SYMBOL:
-        raise SchemaError(f"{name}.sym: {columns['sym'].value} seen, symbol expected")
+    for key, allowed in _OWN_COLUMNS.items():
+        if key in columns and columns[key] not in allowed:
+            expected = " or ".join(q.TYPES[kind] for kind in allowed) or "another name"
+            seen = q.TYPES[columns[key]] or "string"
+            raise SchemaError(f"{name}.{key}: {seen} seen, {expected} expected")
     return Table(
         name,
         (
@@ -71,14 +87,28 @@ def from_q(path: Path) -> list[Table]:
                 f"{path}:{line}: {statement[:60]!r} seen, a table definition such as"
                 " trade:([] time:`timespan$(); sym:`symbol$()) expected"
             )
-        made.append(table(match[1], _q_columns(match[2], f"{path}:{line}")))
+        columns = _q_columns(match[2], f"{path}:{line}")
+        try:
+            made.append(table(match[1], columns))
+        except SchemaError as error:
+            raise SchemaError(f"{path}:{line}: {error}") from error
     return made
 
 
 def _statements(text: str) -> list[tuple[int, str]]:
-    """Split q text: a statement begins in column 0 and goes on in indented lines."""
+    """Split q text: a statement begins in column 0 and goes on in indented lines.
+
+    A lone `/` begins a comment that a lone `\\` ends; a lone `\\` elsewhere ends the script.
+    """
     found: list[tuple[int, str]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    commented = False
+    for number, line in enumerate(text.split("\n"), start=1):
+        alone = line.rstrip()
+        if alone == "\\" and not commented:
+            break
+        if commented or alone == "/":
+            commented = alone != "\\"
+            continue
         code = re.sub(r"(^|\s)/.*$", "", line).rstrip()
         if not code.strip():
             continue
@@ -98,6 +128,8 @@ def _q_columns(text: str, where: str) -> dict[str, Kind]:
             raise SchemaError(
                 f'{where}: column {part!r} seen; name:`type$(), name:"type"$() or name:() expected'
             )
+        if name in columns:
+            raise SchemaError(f"{where}: column {name!r} seen twice; name one otherwise")
         columns[name] = kind
     return columns
 
@@ -105,8 +137,8 @@ def _q_columns(text: str, where: str) -> dict[str, Kind]:
 def _q_kind(text: str) -> Kind | None:
     """Understand an empty typed list; a `g#-like attribute before it is passed over."""
     text = re.sub(r"^`[supg]#\s*", "", text)
-    if text == "()":
-        return Kind.TEXT
+    if text in _EMPTIES:
+        return _EMPTIES[text]
     if match := re.fullmatch(r"`([a-z]+)\$\(\)", text):
         return _KINDS.get(match[1])
     if match := re.fullmatch(r'"([a-z])"\$\(\)', text):

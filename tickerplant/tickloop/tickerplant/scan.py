@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tickloop.core.catalog import Catalog
 from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.schema import Kind, Table
+from tickloop.core.symbols import NAME_BYTES_MAX
 from tickloop.tickerplant.layout import GENERAL, SYMBOL, Layout
 from tickloop.tickerplant.little_endian import LOW_SEVEN, U, read_u48, read_u64
 
@@ -17,7 +18,7 @@ from tickloop.tickerplant.little_endian import LOW_SEVEN, U, read_u48, read_u64
 START, END, TABLE_INDEX, ROWS, COLUMNS, FIRST_COLUMN = 0, 1, 2, 3, 4, 5
 UPD = np.frombuffer(bytearray(bytes.fromhex("000003000000f575706400f5")), dtype=np.uint8)
 _CHAR_VECTOR = 10
-_NAME_MAX = 4096
+_LONG_NAME_WORDS = 8
 
 
 class Outcome(IntEnum):
@@ -48,20 +49,22 @@ def _ends_in(word: np.uint64) -> int:
 
 @inline_kernel
 def _skip_names(log: npt.NDArray[np.uint8], position: int, end: int, count: int) -> int:
-    # Eight bytes at a time as long as more names are left than eight bytes can end.
-    idle = 0
-    while count > 8 and position + 8 <= end:
+    # Eight bytes at a time while more names are left than eight bytes can end. The rest, and
+    # long names, byte by byte from the last word that ended a name.
+    anchor, anchored, idle = position, count, 0
+    while count > 8 and position + 8 <= end and idle < _LONG_NAME_WORDS:
         found = _ends_in(read_u64(log, position))
-        idle = idle + 1 if found == 0 else 0
-        if idle > _NAME_MAX // 8:
-            return -2
+        idle += 1
+        if found > 0:
+            anchor, anchored, idle = position, count, 0
         count -= found
         position += 8
+    position, count = anchor, anchored
     for _ in range(count):
         first = position
         while position < end and log[U(position)] != 0:
             position += 1
-            if position - first > _NAME_MAX:
+            if position - first > NAME_BYTES_MAX:
                 return -2
         if position >= end:
             return -1
@@ -121,7 +124,7 @@ def _find_table(
 ) -> int:
     """Match a NUL-terminated table name; -1 if torn, -2 if unknown."""
     stop = position
-    while stop < end and log[U(stop)] != 0 and stop - position < _NAME_MAX:
+    while stop < end and log[U(stop)] != 0 and stop - position < NAME_BYTES_MAX:
         stop += 1
     if stop >= end:
         return -1
@@ -141,7 +144,7 @@ def _read_columns(
     messages: npt.NDArray[np.int64],
     number: int,
 ) -> int:
-    """Walk the columns of a message; its end or an error.
+    """Walk the columns of a message; its end, -1 if torn or -2 if it is none of this table.
 
     A message written before columns were added has fewer: the table's first ones and `seq`.
     """
@@ -160,10 +163,11 @@ def _read_columns(
         q_type, attribute, count = _head(log, position)
         if rows < 0:
             rows = count
-        if q_type != shapes[U(table), U(1 + column), U(0)] or attribute > 4 or count != rows or rows < 0:
+        wanted, width = shapes[U(table), U(1 + column), U(0)], shapes[U(table), U(1 + column), U(1)]
+        if q_type != wanted or attribute > 4 or count != rows or rows < 0:
             return -2
         messages[U(number), U(FIRST_COLUMN + index)] = position + 6
-        position = _skip_column(log, position + 6, end, rows, q_type, shapes[U(table), U(1 + column), U(1)])
+        position = _skip_column(log, position + 6, end, rows, q_type, width)
         if position < 0:
             return position
     messages[U(number), U(ROWS)] = rows

@@ -2,11 +2,11 @@
 
 from datetime import date, timedelta
 
-from tickloop.core.clock import date_of, midnight_ns
+from tickloop.core.clock import date_of, session_start_ns
 
 
 class SessionCalendar:
-    """Dates roll at local midnight of `zone`, or `roll_ns` after it when that is positive."""
+    """Dates roll at local midnight of `zone`, or at wall time `roll_ns` when that is positive."""
 
     def __init__(self, *, zone: str = "UTC", roll_ns: int = 0) -> None:
         self.zone = zone
@@ -25,7 +25,8 @@ class SessionCalendar:
 
     def bounds(self, session: date) -> tuple[int, int]:
         """Give a session's first instant and the one after its last."""
-        first = session - timedelta(days=1) if self.roll_ns > 0 else session
-        start = midnight_ns(first, self.zone) + self.roll_ns
-        end = midnight_ns(first + timedelta(days=1), self.zone) + self.roll_ns
+        start, end = (
+            session_start_ns(day, zone=self.zone, roll_ns=self.roll_ns)
+            for day in (session, session + timedelta(days=1))
+        )
         return start, end
