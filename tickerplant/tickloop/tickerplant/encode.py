@@ -9,6 +9,7 @@ from tickloop.core.batch import Batch
 from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.schema import Kind, Table
 from tickloop.tickerplant.layout import HEADER_BYTES, SYMBOL, Layout
+from tickloop.tickerplant.little_endian import U, copy_bytes
 from tickloop.tickerplant.names import Names
 
 _CHAR_VECTOR = 10
@@ -30,17 +31,16 @@ def write_value(
     out[position + 2] = 1
     position += 6
     if q_type != SYMBOL:
-        for index in range(width):
-            out[position + index] = record[offset + index]
+        copy_bytes(record, offset, width, out, position)
         return position + int(width)
     symbol = 0
     for index in range(4):
         symbol |= int(record[offset + index]) << (8 * index)
     if symbol < 0x80000000:
-        for index in range(ends[symbol], ends[symbol + 1]):
-            out[position] = blob[index]
-            position += 1
-    out[position] = 0
+        size = ends[U(symbol + 1)] - ends[U(symbol)]
+        copy_bytes(blob, ends[U(symbol)], size, out, position)
+        position += size
+    out[U(position)] = 0
     return position + 1
 
 
@@ -61,7 +61,7 @@ def _encode_rows(
     position = 0
     for row in range(records.shape[0]):
         start = position
-        out[position : position + prefix.shape[0]] = prefix
+        copy_bytes(prefix, 0, prefix.shape[0], out, position)
         position += prefix.shape[0]
         for column in range(columns.shape[0]):
             position = write_value(records[row], columns[column], blob, ends, out, position)

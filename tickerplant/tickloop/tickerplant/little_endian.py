@@ -1,6 +1,7 @@
-"""Little-endian integers out of a byte buffer, in kernels.
+"""Bytes in kernels: little-endian integers out of a buffer, and copies between buffers.
 
-Unsigned positions need no check for negative ones, so each read compiles to one load.
+Unsigned positions need no check for negative ones: each read compiles to one load, and copies to
+the widest moves that the machine has.
 """
 
 import numpy as np
@@ -40,3 +41,13 @@ def read_u64(buffer: npt.NDArray[np.uint8], at: int) -> np.uint64:
         | (U(buffer[p + U(6)]) << U(48))
         | (U(buffer[p + U(7)]) << U(56))
     )
+
+
+@inline_kernel
+def copy_bytes(
+    source: npt.NDArray[np.uint8], first: int, count: int, out: npt.NDArray[np.uint8], at: int
+) -> None:
+    """Copy source[first : first + count] to `at` and after; the buffers must not overlap."""
+    start, to = U(first), U(at)
+    for index in range(U(count)):
+        out[to + U(index)] = source[start + U(index)]

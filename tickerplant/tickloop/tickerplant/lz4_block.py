@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.kernel import inline_kernel, kernel
+from tickloop.tickerplant.little_endian import copy_bytes
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -40,7 +41,7 @@ def _decode(packed: Bytes, plain: Bytes) -> int:
         literals, at = _length(packed, at + 1, token >> 4)
         if literals < 0 or at + literals > packed.shape[0] or out + literals > plain.shape[0]:
             return -1
-        plain[out : out + literals] = packed[at : at + literals]
+        copy_bytes(packed, at, literals, plain, out)
         at += literals
         out += literals
         if at == packed.shape[0]:  # the last sequence has no copy

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.symbols import Symbols
+from tickloop.tickerplant.little_endian import U, copy_bytes
 
 EMPTY = -1
 NULL_ID = -(2**31)
@@ -80,10 +81,10 @@ def _write_names(
     for row in range(ids.shape[0]):
         symbol = ids[row]
         if symbol >= 0:
-            for index in range(ends[symbol], ends[symbol + 1]):
-                out[position] = blob[index]
-                position += 1
-        out[position] = 0
+            size = ends[U(symbol + 1)] - ends[U(symbol)]
+            copy_bytes(blob, ends[U(symbol)], size, out, position)
+            position += size
+        out[U(position)] = 0
         position += 1
     return position
 

@@ -185,7 +185,7 @@ def _skip_upd(
             return -1
         if log[U(position + index)] != upd[index]:
             return -2
-    return position + upd.shape[0]
+    return position + len(upd)
 
 
 @kernel(
