@@ -11,12 +11,12 @@ from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import date_of, midnight_ns
 from tickloop.core.dialects.numpy import NULL_SYMBOL, nulls, surface_dtype
-from tickloop.core.schema import QUOTE, TRADE, Column, Kind, Table
+from tickloop.core.schema import CLOCK, QUOTE, TRADE, Column, Kind, Table
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import flush
 from tickloop.tickerplant.database import Snapshot
 from tickloop.tickerplant.directory import DataDirectory
-from tickloop.tickerplant.file_door import OS_DOOR
+from tickloop.tickerplant.file_door import OsFileDoor
 from tickloop.tickerplant.kdb_names import extend_names
 from tickloop.tickerplant.manifest import Manifest
 from tickloop.tickerplant.part import Part
@@ -32,7 +32,7 @@ NOTE = Table(
         Column("seq", Kind.LONG),
     ),
 )
-CATALOG = Catalog().with_user_tables([NOTE])
+CATALOG = Catalog((TRADE, QUOTE, CLOCK, NOTE))
 NAMES = ("AAA", "BBB", "CCC")
 START = midnight_ns(date(2024, 1, 2))
 STEP_NS = 60_000_000_000  # a row a minute: 1,440 rows a day
@@ -48,6 +48,19 @@ class Told:
     sym: str
     seq: int
     detail: object
+
+
+class UnsyncedDoor(OsFileDoor):
+    """The system's files without waiting for the disk, which these tests never lose."""
+
+    def sync(self, fd: int) -> None:
+        pass
+
+    def sync_directory(self, path: Path) -> None:
+        pass
+
+
+DOOR = UnsyncedDoor()
 
 
 def table_of(seq: int) -> Table:
@@ -88,10 +101,10 @@ class Capture:
     def __init__(self, root: Path, *, zone: str = "UTC", roll_ns: int = 0) -> None:
         self.root = root
         DataDirectory(root).create()
-        extend_names(root / "db" / "sym", Symbols(NAMES))
+        extend_names(root / "db" / "sym", Symbols(NAMES), door=DOOR)
         self.rdb = Rdb(root / "rdb" / "1", CATALOG, segment_rows=64)
         first = Manifest(CATALOG, rdb="rdb/1", zone=zone, roll_ns=roll_ns)
-        flush.adopt(root, OS_DOOR, first)
+        flush.adopt(root, DOOR, first)
         self.next_seq = 0
 
     def add(self, rows: int, *, publish: bool = True) -> None:

@@ -13,6 +13,7 @@ from tests.binance_oracle import (
     Frame,
     Tables,
     TopOfBook,
+    Window,
     collect,
     context,
     frames,
@@ -107,7 +108,7 @@ def test_depth_rows_keep_a_subscriber_at_the_top_of_a_dict_book(
     for time, side, price, size in rows(tables["depth"], "time", "side", "price", "size"):
         subscriber.apply(side, price, size)
         moved[time] = subscriber.window()
-    window = ((), ())
+    window: Window = ((), ())
     for time, wanted in expected.items():
         window = moved.pop(time, window)  # no row: the top stayed as it was
         assert window == wanted

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.capture import CATALOG, Capture, all_rows, told
+from tests.capture import CATALOG, DOOR, Capture, all_rows, told
 from tickloop.core.clock import sleep
 from tickloop.core.errors import DataDirectoryError, StoreError
 from tickloop.core.schema import TABLES, Column, Kind
 from tickloop.tickerplant import flush, manifest
 from tickloop.tickerplant.database import Database
-from tickloop.tickerplant.file_door import OS_DOOR
 from tickloop.tickerplant.manifest import Mount
 
 
@@ -50,9 +49,9 @@ def test_a_snapshot_does_not_move(tmp_path: Path) -> None:
 def test_parts_copy_nothing(tmp_path: Path) -> None:
     capture = Capture(tmp_path)
     capture.add(200)
-    flush.flush(tmp_path, OS_DOOR, watermark=99)
-    flush.finish(tmp_path, OS_DOOR, date(2024, 1, 2))
-    flush.flush(tmp_path, OS_DOOR, watermark=149)
+    flush.flush(tmp_path, DOOR, watermark=99)
+    flush.finish(tmp_path, DOOR, date(2024, 1, 2))
+    flush.flush(tmp_path, DOOR, watermark=149)
     parts = Database(tmp_path).snapshot().parts("trade")
     assert len(parts) >= 3
     for part in parts:
@@ -64,8 +63,8 @@ def test_parts_copy_nothing(tmp_path: Path) -> None:
 def test_dates_and_columns_are_left_out_where_asked(tmp_path: Path) -> None:
     capture = Capture(tmp_path)
     capture.add(3000)
-    flush.flush(tmp_path, OS_DOOR, watermark=1999)
-    flush.finish(tmp_path, OS_DOOR, date(2024, 1, 2))
+    flush.flush(tmp_path, DOOR, watermark=1999)
+    flush.finish(tmp_path, DOOR, date(2024, 1, 2))
     snapshot = Database(tmp_path).snapshot()
     parts = snapshot.parts("trade", dates=[date(2024, 1, 3)], columns=["time", "seq"])
     assert {part.session for part in parts} == {date(2024, 1, 3)}
@@ -81,7 +80,7 @@ def test_an_added_column_is_null_in_older_rows(tmp_path: Path) -> None:
     trade = CATALOG["trade"]
     longer = replace(trade, columns=(*trade.columns, Column("late", Kind.LONG)))
     tables = tuple(longer if table.name == "trade" else table for table in CATALOG)
-    manifest.write(tmp_path, replace(found, catalog=replace(CATALOG, tables=tables)), OS_DOOR)
+    manifest.write(tmp_path, replace(found, catalog=replace(CATALOG, tables=tables)), DOOR)
     (part,) = Database(tmp_path).snapshot().parts("trade")
     assert np.asarray(part.columns["late"]).tolist() == [-(2**63)] * 4
 
@@ -104,7 +103,7 @@ def test_a_mounted_database_has_prefixed_tables(
     found = manifest.read(tmp_path)
     assert found is not None
     mounted = replace(found, mounts=(Mount("torq", str(market_data("kdb/hdb"))),))
-    manifest.write(tmp_path, mounted, OS_DOOR)
+    manifest.write(tmp_path, mounted, DOOR)
     snapshot = Database(tmp_path).snapshot()
     assert sum(map(len, snapshot.parts("trade"))) == 2
     assert sum(map(len, snapshot.parts("torq_trade"))) > 190_000
@@ -113,7 +112,7 @@ def test_a_mounted_database_has_prefixed_tables(
 def test_a_chunk_that_went_without_a_new_manifest_is_an_error(tmp_path: Path) -> None:
     capture = Capture(tmp_path)
     capture.add(100)
-    flush.flush(tmp_path, OS_DOOR, watermark=99)
+    flush.flush(tmp_path, DOOR, watermark=99)
     next(tmp_path.glob("intraday/*/*/trade")).unlink()
     with pytest.raises((StoreError, FileNotFoundError)):
         Database(tmp_path).snapshot()
@@ -126,11 +125,11 @@ def _capture_and_flush(root: Path, ready: Event, stop: Event) -> None:
         capture.add(60)
         if capture.next_seq % 240 == 0:
             watermark = capture.next_seq - 1
-            flush.flush(root, OS_DOOR, watermark=watermark)
+            flush.flush(root, DOOR, watermark=watermark)
             capture.rdb.release(watermark)
         if capture.next_seq % 600 == 0:
             for day in range(2, 8):
-                flush.finish(root, OS_DOOR, date(2024, 1, day))
+                flush.finish(root, DOOR, date(2024, 1, day))
 
 
 def test_every_snapshot_beside_a_live_run_is_a_prefix(tmp_path: Path) -> None:

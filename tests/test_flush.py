@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.capture import Capture, all_rows, told
+from tests.capture import DOOR, Capture, all_rows, told
 from tests.forgetful_disk import ForgetfulDisk, PowerCut
 from tickloop.core.errors import StoreError
 from tickloop.tickerplant import flush, manifest
 from tickloop.tickerplant.database import Database
-from tickloop.tickerplant.file_door import OS_DOOR, FileDoor
+from tickloop.tickerplant.file_door import FileDoor
 
 FIRST = date(2024, 1, 2)
 DAY = 1440  # rows
@@ -25,16 +25,16 @@ def test_rows_stay_the_same_from_today_to_chunks_to_partitions(tmp_path: Path) -
     database = Database(tmp_path)
     expected = [told(seq) for seq in range(2 * DAY + 100)]
     assert all_rows(database.snapshot()) == expected
-    flush.flush(tmp_path, OS_DOOR, watermark=DAY + 7)
+    flush.flush(tmp_path, DOOR, watermark=DAY + 7)
     assert all_rows(database.snapshot()) == expected
     capture.rdb.release(DAY + 7)
     assert all_rows(database.snapshot()) == expected
-    flush.finish(tmp_path, OS_DOOR, FIRST)
+    flush.finish(tmp_path, DOOR, FIRST)
     assert all_rows(database.snapshot()) == expected
-    flush.flush(tmp_path, OS_DOOR, watermark=2 * DAY + 99)
+    flush.flush(tmp_path, DOOR, watermark=2 * DAY + 99)
     capture.rdb.release(2 * DAY + 99)
     for days in range(3):
-        flush.finish(tmp_path, OS_DOOR, FIRST + timedelta(days=days))
+        flush.finish(tmp_path, DOOR, FIRST + timedelta(days=days))
         assert all_rows(database.snapshot()) == expected
     assert not any((tmp_path / "intraday").iterdir())
     assert not list((tmp_path / "rdb" / "1").glob("*.0*"))
@@ -44,9 +44,9 @@ def test_a_finished_date_takes_later_rows(tmp_path: Path) -> None:
     capture = Capture(tmp_path)
     for stop in (100, 300, 301):
         capture.add(stop - capture.next_seq)
-        flush.flush(tmp_path, OS_DOOR, watermark=stop - 1)
+        flush.flush(tmp_path, DOOR, watermark=stop - 1)
         capture.rdb.release(stop - 1)
-        flush.finish(tmp_path, OS_DOOR, FIRST)
+        flush.finish(tmp_path, DOOR, FIRST)
     assert all_rows(Database(tmp_path).snapshot()) == [told(seq) for seq in range(301)]
 
 
@@ -57,15 +57,15 @@ def test_dates_follow_the_zone_and_the_roll(tmp_path: Path) -> None:
     expected = [told(seq, zone="America/New_York", roll_ns=roll_ns) for seq in range(DAY + 500)]
     database = Database(tmp_path)
     assert all_rows(database.snapshot()) == expected
-    flush.flush(tmp_path, OS_DOOR, watermark=DAY + 499)
+    flush.flush(tmp_path, DOOR, watermark=DAY + 499)
     assert all_rows(database.snapshot()) == expected
 
 
 def test_partitions_are_parted_by_symbol(tmp_path: Path) -> None:
     capture = Capture(tmp_path)
     capture.add(400)
-    flush.flush(tmp_path, OS_DOOR, watermark=399)
-    flush.finish(tmp_path, OS_DOOR, FIRST)
+    flush.flush(tmp_path, DOOR, watermark=399)
+    flush.finish(tmp_path, DOOR, FIRST)
     (part,) = Database(tmp_path).snapshot().parts("trade")
     assert part.parted is not None
     rows = part.parted.rows_of(1)
@@ -75,13 +75,13 @@ def test_partitions_are_parted_by_symbol(tmp_path: Path) -> None:
 def test_an_old_snapshot_outlives_flush_release_and_merge(tmp_path: Path) -> None:
     capture = Capture(tmp_path)
     capture.add(200)
-    flush.flush(tmp_path, OS_DOOR, watermark=149)
+    flush.flush(tmp_path, DOOR, watermark=149)
     capture.rdb.release(149)
     held = Database(tmp_path).snapshot()
     capture.add(100)
-    flush.flush(tmp_path, OS_DOOR, watermark=299)
+    flush.flush(tmp_path, DOOR, watermark=299)
     capture.rdb.release(299)
-    flush.finish(tmp_path, OS_DOOR, FIRST)
+    flush.finish(tmp_path, DOOR, FIRST)
     assert all_rows(held) == [told(seq) for seq in range(200)]
 
 
@@ -89,7 +89,7 @@ def test_nothing_unpublished_is_flushed(tmp_path: Path) -> None:
     capture = Capture(tmp_path)
     capture.add(10, publish=False)
     with pytest.raises(AssertionError, match="not published"):
-        flush.flush(tmp_path, OS_DOOR, watermark=5)
+        flush.flush(tmp_path, DOOR, watermark=5)
 
 
 def _flush_again(root: Path, door: FileDoor) -> None:
@@ -112,10 +112,10 @@ def _prepared(root: Path) -> None:
     """Make a directory with a merged partition, chunks above it, and rows above those."""
     capture = Capture(root)
     capture.add(100)
-    flush.flush(root, OS_DOOR, watermark=99)
-    flush.finish(root, OS_DOOR, FIRST)
+    flush.flush(root, DOOR, watermark=99)
+    flush.finish(root, DOOR, FIRST)
     capture.add(300)
-    flush.flush(root, OS_DOOR, watermark=199)
+    flush.flush(root, DOOR, watermark=199)
     capture.rdb.close()
 
 
@@ -153,9 +153,9 @@ def test_a_power_cut_anywhere_loses_and_doubles_nothing(
         luck = random.Random(cut_at) if lucky else None
         left = disk.leave(tmp_path / f"left{cut_at}", lucky=luck)
         assert all_rows(Database(left).snapshot()) == expected, f"left, cut at {cut_at}"
-        flush.recover(left, OS_DOOR)
+        flush.recover(left, DOOR)
         assert all_rows(Database(left).snapshot()) == expected, f"recovered, cut at {cut_at}"
-        _everything(left, OS_DOOR)
+        _everything(left, DOOR)
         assert all_rows(Database(left).snapshot()) == expected, f"again, cut at {cut_at}"
         shutil.rmtree(root)
         shutil.rmtree(left)
@@ -174,7 +174,7 @@ def test_a_full_disk_is_an_error_and_the_step_can_be_repeated(
         with pytest.raises((OSError, StoreError)):
             step(root, ForgetfulDisk(root, fail_at=fail_at))
         assert all_rows(Database(root).snapshot()) == expected
-        step(root, OS_DOOR)
+        step(root, DOOR)
         assert all_rows(Database(root).snapshot()) == expected
         shutil.rmtree(root)
 
@@ -183,7 +183,7 @@ def test_recovery_removes_what_no_manifest_names(tmp_path: Path) -> None:
     _prepared(tmp_path)
     (tmp_path / "intraday" / "2024-01-02" / "777").mkdir()
     (tmp_path / "rdb" / "0").mkdir()
-    flush.recover(tmp_path, OS_DOOR)
+    flush.recover(tmp_path, DOOR)
     assert [path.name for path in (tmp_path / "intraday" / "2024-01-02").iterdir()] == ["199"]
     assert [path.name for path in (tmp_path / "rdb").iterdir()] == ["1"]
     found = manifest.read(tmp_path)

@@ -404,6 +404,18 @@ def test_an_order_of_an_unlisted_stock_is_named_by_its_own_field() -> None:
     assert health.counts == {"unknown_locate": 1, "unknown_order": 1}
 
 
+def test_names_whose_bytes_spell_nothing_are_question_marks() -> None:
+    blank, control = "\0 \0     ", "A\x01\xe9     "
+    messages = [
+        spell("A", 9, 5, ref=1, side="B", shares=10, stock=blank, price=100),
+        spell("F", 8, 6, ref=2, side="B", shares=10, stock=control[:6], price=9, mpid="\0 \0 "),
+        spell("D", 9, 7, ref=1),
+    ]
+    _, _, rows = run(messages)
+    assert [row["sym"] for row in rows["book"]] == ["?", "A???", "?"]
+    assert [row["mpid"] for row in rows["book"]] == ["", "?", ""]
+
+
 def test_orders_keep_their_stock_where_every_locate_code_is_zero() -> None:
     messages = [
         spell("A", 0, 1, ref=1, side="B", shares=10, stock="AAA", price=100),

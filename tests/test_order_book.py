@@ -93,6 +93,10 @@ class SlowBooks:
         found = [rank for rank, level in enumerate(after) if level[0] == price]
         if found:
             shown = [(found[0], *after[found[0]])]
+            is_new = price not in [level[0] for level in before]
+            if is_new and found[0] < self.depth_levels < len(after):
+                # A better level pushes the last one shown out of sight.
+                shown.append((self.depth_levels - 1, before[self.depth_levels - 1][0], 0, 0))
         else:
             shown = [([level[0] for level in before].index(price), price, 0, 0)]
             if shown[0][0] < self.depth_levels <= len(after):
@@ -275,6 +279,16 @@ def check(rows: list[Row], depth_levels: int, cuts: list[int]) -> None:
     books, made, counts = run(events, depth_levels, cuts)
     assert made == slow.rows
     assert counts == +slow.counts
+    shown: dict[tuple[int, int], dict[int, tuple[int, int]]] = {}
+    for row in made.get("depth", []):
+        ladder = shown.setdefault((row["sym"], row["side"]), {})
+        ladder[row["price"]] = (row["size"], row["orders"])
+        if row["size"] == 0:
+            del ladder[row["price"]]
+    for sym in range(4):
+        for side in "BS":
+            best = {level[0]: level[1:] for level in slow.levels(sym, side)[:depth_levels]}
+            assert shown.get((sym, ord(side)), {}) == best
     assert books.resting_orders == len(slow.orders)
     for sym in range(4):
         assert books.best(sym) == slow.best(sym)

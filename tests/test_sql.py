@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.capture import CATALOG, NAMES, START, STEP_NS, Capture, Told, batches, told
+from tests.capture import CATALOG, DOOR, NAMES, START, STEP_NS, Capture, Told, batches, told
 from tickloop.analytics.sql import SqlSession
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
@@ -25,7 +25,6 @@ from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import flush
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.directory import DataDirectory
-from tickloop.tickerplant.file_door import OS_DOOR
 from tickloop.tickerplant.kdb_names import extend_names
 from tickloop.tickerplant.manifest import Manifest
 from tickloop.tickerplant.rdb import Rdb
@@ -39,19 +38,19 @@ def _nowhere(root: Path) -> None:
 
 
 def _chunks(root: Path) -> None:
-    flush.flush(root, OS_DOOR, watermark=ROWS - 1)
+    flush.flush(root, DOOR, watermark=ROWS - 1)
 
 
 def _mixed(root: Path) -> None:
-    flush.flush(root, OS_DOOR, watermark=1600)
-    flush.finish(root, OS_DOOR, FIRST)
-    flush.flush(root, OS_DOOR, watermark=2000)
+    flush.flush(root, DOOR, watermark=1600)
+    flush.finish(root, DOOR, FIRST)
+    flush.flush(root, DOOR, watermark=2000)
 
 
 def _history(root: Path) -> None:
-    flush.flush(root, OS_DOOR, watermark=ROWS - 1)
+    flush.flush(root, DOOR, watermark=ROWS - 1)
     for day in (2, 3, 4):
-        flush.finish(root, OS_DOOR, date(2024, 1, day))
+        flush.finish(root, DOOR, date(2024, 1, day))
 
 
 PLACES = [_nowhere, _chunks, _mixed, _history]
@@ -312,6 +311,23 @@ def test_an_error_says_what_there_is(session: SqlSession) -> None:
         session.query("SELEC 1")
 
 
+def test_the_empty_name_of_a_symbol_file_is_null(tmp_path: Path) -> None:
+    DataDirectory(tmp_path).create()
+    (tmp_path / "db" / "sym").write_bytes(b"\xff\x01\x0b\0\0\0\0\0AAA\0\0b\xffd\0")
+    rdb = Rdb(tmp_path / "rdb" / "1", CATALOG)
+    flush.adopt(tmp_path, DOOR, Manifest(CATALOG, rdb="rdb/1"))
+    given_rows = next(iter(batches([0, 2, 4])))
+    rdb.append(Batch(given_rows.table, {**given_rows.columns, "sym": np.array([0, 1, 2], "i4")}))
+    rdb.publish(4)
+    session = SqlSession(Database(tmp_path))
+    assert rows(session, "SELECT sym FROM trade ORDER BY seq") == [("AAA",), (None,), ("b?d",)]
+    assert rows(session, "SELECT count(sym), count(DISTINCT sym) FROM trade") == [(2, 2)]
+    assert rows(session, "SELECT seq FROM trade WHERE sym IS NULL") == [(2,)]
+    assert sorted(rows(session, "SELECT sym, count(*) FROM trade GROUP BY sym"), key=str) == [
+        ("AAA", 1), ("b?d", 1), (None, 1),
+    ]  # fmt: skip
+
+
 def test_a_query_that_needs_too_much_memory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="4GB expected"):
         SqlSession(Database(tmp_path), memory="1'; SET threads = 3")
@@ -329,6 +345,27 @@ def test_an_interrupted_query_ends(tmp_path: Path) -> None:
         session.query("SELECT count(*) FROM range(100_000_000_000) a, range(1000) b")
     timer.join()
     assert rows(session, "SELECT 1") == [(1,)]
+
+
+def test_vwap_of_a_real_kdb_day(market_data: Callable[[str], Path]) -> None:
+    database = Database(market_data("kdb/hdb"))
+    (part,) = database.snapshot().parts("trade", columns=["sym", "price", "size"])
+    notional: dict[str, list[float]] = {}
+    volume: dict[str, int] = {}
+    columns = [np.asarray(part.columns[name]).tolist() for name in ("sym", "price", "size")]
+    for symbol_id, price, size in zip(*columns, strict=True):
+        name = part.names_of("sym")[symbol_id]
+        notional.setdefault(name, []).append(price * size)
+        volume[name] = volume.get(name, 0) + size
+    text = (
+        "SELECT sym, sum(price * size) / sum(size) FROM trade WHERE date = '2015-01-07' GROUP BY 1"
+    )
+    found = dict(rows(SqlSession(database), text))
+    assert found.keys() == volume.keys()
+    for name, value in found.items():
+        assert value == pytest.approx(math.fsum(notional[name]) / volume[name])
+    one = rows(SqlSession(database), "SELECT sum(size) FROM trade WHERE sym = 'IBM'")
+    assert one == [(volume["IBM"],)]
 
 
 def test_a_session_beside_a_live_writer_sees_new_rows(tmp_path: Path) -> None:
@@ -416,7 +453,7 @@ def every(
     DataDirectory(root).create()
     extend_names(root / "db" / "sym", Symbols(NAMES))
     rdb = Rdb(root / "rdb" / "1", catalog)
-    flush.adopt(root, OS_DOOR, Manifest(catalog, rdb="rdb/1"))
+    flush.adopt(root, DOOR, Manifest(catalog, rdb="rdb/1"))
     columns = {f"c_{kind.value}": _every_column(kind) for kind in Kind}
     columns["time"] = START + np.arange(EVERY_ROWS) * STEP_NS
     columns["sym"] = np.full(EVERY_ROWS, NULL_SYMBOL, dtype=np.int32)
@@ -424,8 +461,8 @@ def every(
     rdb.append(Batch(EVERY, columns))
     rdb.publish(EVERY_ROWS - 1)
     if request.param == "history":
-        flush.flush(root, OS_DOOR, watermark=EVERY_ROWS - 1)
-        flush.finish(root, OS_DOOR, FIRST)
+        flush.flush(root, DOOR, watermark=EVERY_ROWS - 1)
+        flush.finish(root, DOOR, FIRST)
     session = SqlSession(Database(root))
     yield session
     session.close()
@@ -448,7 +485,7 @@ def test_every_kind_counts_its_nulls(every: SqlSession, kind: Kind) -> None:
 def test_a_symbol_id_without_a_name_is_null(tmp_path: Path) -> None:
     rows_of_one = next(iter(batches([0])))
     rdb = Rdb(tmp_path / "rdb" / "1", CATALOG)
-    flush.adopt(tmp_path, OS_DOOR, Manifest(CATALOG, rdb="rdb/1"))
+    flush.adopt(tmp_path, DOOR, Manifest(CATALOG, rdb="rdb/1"))
     rdb.append(Batch(rows_of_one.table, {**rows_of_one.columns, "sym": np.array([77], "i4")}))
     rdb.publish(0)
     assert rows(SqlSession(Database(tmp_path)), "SELECT sym FROM trade") == [(None,)]

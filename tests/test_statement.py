@@ -6,7 +6,8 @@ from datetime import date
 import duckdb
 import pytest
 
-from tickloop.analytics.statement import Dates, Filter, Reading, reading
+from tickloop.analytics.pruning import Dates, Filter
+from tickloop.analytics.statement import Reading, reading
 
 SECOND, THIRD = date(2024, 1, 2), date(2024, 1, 3)
 ALL = Filter()
@@ -81,6 +82,15 @@ def test_a_where_clause_narrows_what_is_read(where: str, expected: Filter) -> No
          (of("A"), on(SECOND))),
         ("FROM trade t TABLESAMPLE 10%, quote q WHERE t.sym = 'A'", (ALL, ALL)),
         ("FROM trade, quote WHERE trade.sym = 'A'", (of("A"), ALL)),
+        (
+            "FROM trade t JOIN (clock c ASOF JOIN quote q ON c.time >= q.time) ON t.sym = q.sym"
+            " WHERE t.sym = 'A'",
+            (of("A"), ALL),
+        ),
+        ("FROM trade t JOIN quote q(a, sym) ON t.sym = q.sym WHERE t.sym = 'A'", (of("A"), ALL)),
+        ("FROM trade t ANTI JOIN quote q ON t.seq = q.seq WHERE q.sym = 'A'", (ALL, ALL)),
+        ("FROM clock c ASOF JOIN (trade t JOIN quote q USING (sym)) ON c.time >= t.time"
+         " WHERE t.sym = 'A'", (ALL, ALL)),
     ],
 )  # fmt: skip
 def test_joins_narrow_only_where_rows_cannot_change(

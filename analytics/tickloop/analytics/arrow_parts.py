@@ -34,8 +34,9 @@ class Dictionaries:
             return known[1]
         import pyarrow as pa
 
-        # Names that are no UTF-8 (kdb+ allows any bytes) are shown with replacement marks.
-        clean = [name.encode(errors="replace").decode() for name in names]
+        # The empty name is the null symbol, also where a symbol file has it. Names that are no
+        # UTF-8 (kdb+ allows any bytes) are shown with replacement marks.
+        clean = [name.encode(errors="replace").decode() or None for name in names]
         array = pa.array(clean, type=pa.string())
         if len(self._made) >= _DICTIONARIES_MAX:
             self._made.clear()

@@ -1,19 +1,20 @@
 """One run of a plant on a data directory: open, recover, capture, flush, serve, close."""
 
 import hmac
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from tickloop.app.history import History
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
-from tickloop.core.clock import WallClock, iso
+from tickloop.core.clock import EPOCH_DATE, WallClock, iso
 from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError, DataDirectoryError
 from tickloop.core.symbols import Symbols
@@ -35,7 +36,6 @@ from tickloop.tickerplant.rdb import Rdb
 from tickloop.tickerplant.segment import Text, Values
 from tickloop.tickerplant.wire_subscriber import SlowPolicy
 
-CAPTURED = "captured.json"
 _MIB = 1 << 20
 
 
@@ -66,54 +66,6 @@ class Store:
     def add_symbols(self) -> None:
         """Append new names to the database's symbol file."""
         extend_names(self._sym, self._symbols)
-
-
-def prepare(root: Path, identity: str | None, *, append: bool, fresh: bool) -> None:
-    """Refuse the same feed twice into one directory, unless asked to append or begin again."""
-    if fresh and root.exists():
-        _empty(root)
-    known = _captured(root)
-    if identity is not None and identity in known and not append:
-        raise DataDirectoryError(
-            f"{root} already holds {identity}; --append captures it once more after what is there,"
-            " --fresh deletes the directory's data and begins again, another --data keeps both"
-        )
-
-
-def _empty(root: Path) -> None:
-    """Delete a data directory's contents; anything else is left alone."""
-    if not (root / manifest.NAME).exists() and any(root.iterdir()):
-        raise DataDirectoryError(
-            f"{root} is no tickloop data directory, so --fresh does not delete it;"
-            " give another --data directory"
-        )
-    directory = DataDirectory(root)
-    if (root / "lock").exists():
-        directory.hold()
-        directory.release()
-    shutil.rmtree(root)
-
-
-def _captured(root: Path) -> list[str]:
-    try:
-        found = json.loads((root / CAPTURED).read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except ValueError as error:
-        raise DataDirectoryError(
-            f"{root / CAPTURED} is damaged ({error}); delete it to allow any feed again"
-        ) from error
-    return [str(entry) for entry in found]
-
-
-def remember(root: Path, identity: str | None) -> None:
-    """Note that a feed was captured here."""
-    if identity is None:
-        return
-    known = [*_captured(root), identity]
-    temporary = root / f"{CAPTURED}.new"
-    temporary.write_text(json.dumps(known, indent=1) + "\n")
-    temporary.replace(root / CAPTURED)
 
 
 def catalog_of(config: Config, *, fractional: bool) -> Catalog:
@@ -165,10 +117,13 @@ class PlantRun:
             self.directory, catalog, self.symbols, self.store, OS_DOOR, self._plant_settings()
         )
         self.recovered = self._rebuild_today()
-        self.manifest = flush.adopt(root, OS_DOOR, replace(self.manifest, catalog=catalog, rdb=rdb))
+        adopted = flush.adopt(root, OS_DOOR, replace(self.manifest, catalog=catalog, rdb=rdb))
+        self.history = History(root, self.store.rdb, adopted)
+        self._session: date | None = None
         self.database = Database(root)
         self.server: Server | None = None
         self.service: PlantService | None = None
+        self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
         self._flushed_rows = 0
 
     def _plant_settings(self) -> PlantSettings:
@@ -209,7 +164,7 @@ class PlantRun:
         self.service = PlantService(
             self.plant, _Shown(self.database, self.plant),
             ServiceSettings(
-                queue_bytes=queue, slow=SlowPolicy(wanted.slow), may_publish=_anyone_may
+                queue_bytes=queue, slow=SlowPolicy(wanted.slow), may_publish=self._may_publish
             ),
         )  # fmt: skip
         self.server = Server(
@@ -221,6 +176,10 @@ class PlantRun:
             authenticate=passwords,
         )  # fmt: skip
         return self.server.port
+
+    def _may_publish(self, user: str, table: str) -> bool:
+        self.on_guest()
+        return True
 
     def announce(self) -> None:
         """Tell other processes that this one writes here."""
@@ -238,23 +197,33 @@ class PlantRun:
     # History
 
     def flush_if_full(self) -> bool:
-        """Move today's rows into history when there are many."""
+        """Move today's rows into history when there are many, or when a session ended."""
+        session = self.plant.journal.session
+        if self._session is not None and session != self._session:
+            self._end_session(self._session)
+        self._session = session
         if self.store.rows - self._flushed_rows < self.config.store.flush_rows:
+            return False
+        if self.history.is_merging:
             return False
         self.flush()
         return True
 
+    def _end_session(self, ended: date) -> None:
+        """Tell subscribers, and merge what ended while the capture goes on."""
+        if self.service is not None:
+            self.service.end_of_day((ended - EPOCH_DATE).days)
+        self.flush()
+        self.history.merge_beside(before=self.plant.journal.session or ended)
+
     def flush(self) -> None:
         """Move every row that readers see into chunks of history."""
         self._flushed_rows = self.store.rows
-        watermark = self.store.rdb.published
-        self.manifest = flush.flush(self.directory.root, OS_DOOR, watermark=watermark)
-        self.store.rdb.release(watermark)
+        self.history.flush()
 
     def finish(self) -> Iterator[str]:
         """Merge every chunk into its date's partition; yields each date when it is done."""
-        for session in sorted({chunk.session for chunk in self.manifest.chunks}):
-            self.manifest = flush.finish(self.directory.root, OS_DOOR, session)
+        for session in self.history.merge_all():
             yield session.isoformat()
 
     def close(self) -> None:
@@ -262,10 +231,10 @@ class PlantRun:
         if self.server is not None:
             self.server.close()
         self.plant.close()
-        if self.store.rdb.published > self.manifest.watermark:
-            self.flush()
+        self.flush()
         for _ in self.finish():
             pass
+        self.history.close()
         self.store.rdb.close()
         self.directory.release()
 
@@ -274,11 +243,12 @@ class PlantRun:
         if self.server is not None:
             self.server.close()
         self.plant.journal.abandon()
+        self.history.close()
         self.directory.release()
 
 
-def _anyone_may(user: str, table: str) -> bool:
-    return True
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _agreed(found: Manifest, asked: Catalog, root: Path) -> Catalog:

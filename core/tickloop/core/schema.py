@@ -120,7 +120,11 @@ DEPTH = _table(
     _SIDE,
     Column("level", Kind.INT, "0 is the best price; -1 where only the price is known"),
     Column("price", Kind.PRICE),
-    Column("size", Kind.SIZE, "new total at the price; 0 removes it"),
+    Column(
+        "size",
+        Kind.SIZE,
+        "new total at the price; 0: no longer among the best levels kept",
+    ),
     Column("orders", Kind.INT, "orders at the price; null where the venue does not say"),
     _EX,
     _VENUE_TIME,

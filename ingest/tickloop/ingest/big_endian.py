@@ -31,12 +31,6 @@ def read_u32(buffer: npt.NDArray[np.uint8], at: int, offset: int) -> int:
 
 
 @inline_kernel
-def read_u48(buffer: npt.NDArray[np.uint8], at: int, offset: int) -> int:
-    """Read 6 bytes at `at + offset`."""
-    return (read_u16(buffer, at, offset) << 32) | read_u32(buffer, at, offset + 2)
-
-
-@inline_kernel
 def read_i64(buffer: npt.NDArray[np.uint8], at: int, offset: int) -> int:
     """Read 8 bytes at `at + offset`; numbers past 2**63 - 1 come out negative."""
     p = U(at) + U(offset)

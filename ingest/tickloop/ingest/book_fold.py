@@ -77,7 +77,7 @@ TALLIES = FIRST_CONDITION + len(CONDITIONS)
     LOCKED,
 ) = range(FIRST_CONDITION, TALLIES)
 # Depth rows that one event makes at most: two of the level it leaves, one of the one it enters.
-DEPTH_ROWS_MAX = 3
+DEPTH_ROWS_MAX = 4
 
 
 @kernel(
@@ -86,7 +86,8 @@ DEPTH_ROWS_MAX = 3
         records(ORDER), records(SIDE), records(LEVEL), records(BEST),
         types.int64[::1], types.int64[::1],
         types.int64[:, ::1], types.int32[:, ::1], types.uint8[:, ::1], types.int64[::1],
-    )
+    ),
+    allocates=False,
 )  # fmt: skip
 def fold(  # noqa: C901
     events: npt.NDArray[np.void],
@@ -160,17 +161,10 @@ def fold(  # noqa: C901
             slot = find_order(orders, event["order_id"])
             if slot >= 0:
                 # The newer order wins. The older one leaves first; then the event comes again.
-                order = orders[slot]
-                book = int(order["book"])
-                if order["generation"] == sides[book]["generation"]:
-                    tally[DUPLICATE_ORDER] += 1
-                    tally[LIVE] -= 1
-                    depth_rows = change_level(
-                        sides, levels, pool, longs, ints, chars, depth_rows, event, depth_levels,
-                        book, order["price"], -order["size"], -1,
-                    )  # fmt: skip
-                remove_order(orders, slot)
-                tally[USED] -= 1
+                depth_rows = evict(
+                    orders, slot, sides, levels, pool, tally, longs, ints, chars, depth_rows,
+                    event, depth_levels,
+                )  # fmt: skip
                 index -= 1
                 continue
             fault = order_fault(sym, side, price, size)
@@ -236,17 +230,10 @@ def fold(  # noqa: C901
                         taken_slot = find_order(orders, event["order_id"])
                         if taken_slot >= 0:
                             # As for a new order: whoever has the new id already leaves first.
-                            other = orders[taken_slot]
-                            if other["generation"] == sides[other["book"]]["generation"]:
-                                tally[DUPLICATE_ORDER] += 1
-                                tally[LIVE] -= 1
-                                depth_rows = change_level(
-                                    sides, levels, pool, longs, ints, chars, depth_rows, event,
-                                    depth_levels, int(other["book"]), other["price"],
-                                    -other["size"], -1,
-                                )  # fmt: skip
-                            remove_order(orders, taken_slot)
-                            tally[USED] -= 1
+                            depth_rows = evict(
+                                orders, taken_slot, sides, levels, pool, tally, longs, ints,
+                                chars, depth_rows, event, depth_levels,
+                            )  # fmt: skip
                             index -= 1
                             continue
                     fault = order_fault(sym, side, price, size)
@@ -300,28 +287,7 @@ def fold(  # noqa: C901
             )
             trade_rows += 1
         if event["flags"] & LAST and sym >= 0:
-            bid, bsize = best_of(sides, levels, 2 * sym)
-            ask, asize = best_of(sides, levels, 2 * sym + 1)
-            if asize != NULL_LONG:
-                ask = -ask
-            last = quotes[sym]
-            if (
-                bid != last["bid"]
-                or ask != last["ask"]
-                or bsize != last["bsize"]
-                or asize != last["asize"]
-            ):
-                last["bid"] = bid
-                last["ask"] = ask
-                last["bsize"] = bsize
-                last["asize"] = asize
-                put_quote(longs, ints, quote_rows, event, sym, bid, ask, bsize, asize)
-                quote_rows += 1
-                if bsize != NULL_LONG and asize != NULL_LONG:
-                    if ask < bid:
-                        tally[CROSSED] += 1
-                    elif ask == bid:
-                        tally[LOCKED] += 1
+            quote_rows += quote(sides, levels, quotes, tally, longs, ints, quote_rows, event, sym)
     counts[BOOK_ROWS] = book_rows
     counts[TRADE_ROWS] = trade_rows
     counts[DEPTH_ROWS] = depth_rows
@@ -371,11 +337,16 @@ def change_level(
     size: int,
     orders: int,
 ) -> int:
-    """Add to a level's size and orders and write depth rows from `row` on; return the next row."""
+    """Add to a level's size and orders and write depth rows from `row` on; return the next row.
+
+    Applied by price, the rows give exactly the best `depth_levels`: a level that a better one
+    pushes out of these gets a row of size 0, with its old number.
+    """
     key = -price if book & 1 else price
     side = sides[book]
     position = find_level(levels, int(side["start"]), int(side["count"]), key)
-    if position < side["start"] or levels[position]["key"] != key:
+    is_new = position < side["start"] or levels[position]["key"] != key
+    if is_new:
         position = open_level(side, levels, pool, position)
         levels[position]["key"] = key
         levels[position]["size"] = 0
@@ -391,6 +362,13 @@ def change_level(
                 longs, ints, chars, row, event, book, rank, key, level["size"], level["orders"]
             )
             row += 1
+            if is_new and int(side["count"]) > depth_levels:
+                pushed = int(side["start"]) + int(side["count"]) - 1 - depth_levels
+                put_depth(
+                    longs, ints, chars, row, event, book, depth_levels - 1,
+                    levels[pushed]["key"], 0, 0,
+                )  # fmt: skip
+                row += 1
         return row
     close_level(side, levels, position)
     if shown:
@@ -433,6 +411,71 @@ def clear_side(
     side["count"] = 0
     side["generation"] += 1
     return row
+
+
+@inline_kernel
+def evict(
+    orders: npt.NDArray[np.void],
+    slot: int,
+    sides: npt.NDArray[np.void],
+    levels: npt.NDArray[np.void],
+    pool: npt.NDArray[np.int64],
+    tally: npt.NDArray[np.int64],
+    longs: npt.NDArray[np.int64],
+    ints: npt.NDArray[np.int32],
+    chars: npt.NDArray[np.uint8],
+    row: int,
+    event: np.void,
+    depth_levels: int,
+) -> int:
+    """Take out an order whose id another one takes over; return the next depth row."""
+    order = orders[slot]
+    book = int(order["book"])
+    if order["generation"] == sides[book]["generation"]:
+        tally[DUPLICATE_ORDER] += 1
+        tally[LIVE] -= 1
+        row = change_level(
+            sides, levels, pool, longs, ints, chars, row, event, depth_levels,
+            book, order["price"], -order["size"], -1,
+        )  # fmt: skip
+    remove_order(orders, slot)
+    tally[USED] -= 1
+    return row
+
+
+@inline_kernel
+def quote(
+    sides: npt.NDArray[np.void],
+    levels: npt.NDArray[np.void],
+    quotes: npt.NDArray[np.void],
+    tally: npt.NDArray[np.int64],
+    longs: npt.NDArray[np.int64],
+    ints: npt.NDArray[np.int32],
+    row: int,
+    event: np.void,
+    sym: int,
+) -> int:
+    """Write a quote row if a symbol's best is not that of its last one; return 1 if so, else 0."""
+    bid, bsize = best_of(sides, levels, 2 * sym)
+    ask, asize = best_of(sides, levels, 2 * sym + 1)
+    if asize != NULL_LONG:
+        ask = -ask
+    last = quotes[sym]
+    # One way out: Numba counts references to every array around an early return.
+    changed = 0
+    if bid != last["bid"] or ask != last["ask"] or bsize != last["bsize"] or asize != last["asize"]:
+        last["bid"] = bid
+        last["ask"] = ask
+        last["bsize"] = bsize
+        last["asize"] = asize
+        put_quote(longs, ints, row, event, sym, bid, ask, bsize, asize)
+        two_sided = bsize != NULL_LONG and asize != NULL_LONG
+        if two_sided and ask < bid:
+            tally[CROSSED] += 1
+        elif two_sided and ask == bid:
+            tally[LOCKED] += 1
+        changed = 1
+    return changed
 
 
 @inline_kernel

@@ -250,12 +250,15 @@ class _Step:
 
 
 def _spell(name: tuple[int, int, int, int]) -> str:
-    """Spell a name from its bytes; a locate code without a name becomes `locate_123`."""
+    """Spell a name from its bytes; a locate code without a name becomes `locate_123`.
+
+    Every entry must have a symbol, also one whose bytes spell nothing.
+    """
     key, _, locate, _ = name
     if not key:
         return f"locate_{locate}"
     width = 4 if locate == MPID_NAME else 8
-    return printable((key % 2**64).to_bytes(8, "big")[-width:])
+    return printable((key % 2**64).to_bytes(8, "big")[-width:]) or "?"
 
 
 def _patch(ids: npt.NDArray[np.int32], names: npt.NDArray[np.void]) -> None:

@@ -13,23 +13,21 @@ from numba import types
 
 from tickloop.core.dialects.numpy import NULL_LONG, NULL_SYMBOL
 from tickloop.core.kernel import inline_kernel, kernel, records
-from tickloop.ingest.big_endian import read_i64, read_u16, read_u32, read_u48
-from tickloop.ingest.events import (
-    ADD,
-    BLANK,
-    BROKEN,
-    BUY,
-    DELETE,
-    EVENT,
-    EXECUTE_AT,
-    LAST,
-    NOT_PRINTABLE,
-    REDUCE,
-    REPLACE,
-    SELL,
-    TRADE_ONLY,
+from tickloop.ingest.big_endian import read_i64, read_u16, read_u32
+from tickloop.ingest.events import BLANK, BUY, EVENT, LAST, NOT_PRINTABLE, SELL
+from tickloop.ingest.itch_layout import (
+    ACTION,
+    HAS_STOCK,
+    LENGTH,
+    ORDER_ID,
+    PRICE,
+    REF_ORDER_ID,
+    SIDE,
+    SIZE,
+    SPECIAL,
+    STOCK,
+    TRADE_ID,
 )
-from tickloop.ingest.itch_layout import ACTION, LENGTH, STOCK
 
 # A message that is no order event: its position in the call, its venue time, its symbol.
 OTHER = np.dtype([("index", "<i8"), ("venue_time", "<i8"), ("sym", "<i4")], align=True)
@@ -42,7 +40,8 @@ UNNAMED = -1
 NAMES_MAX = 1 << 17
 LOCATES = 1 << 16
 DAY_NS = 86_400_000_000_000
-F, Q, R, NO = ord("F"), ord("Q"), ord("R"), ord("N")
+STAMP_MASK = (1 << 48) - 1
+C, F, P, Q, R, NO = (ord(letter) for letter in "CFPQRN")
 SPACES_8 = 0x2020202020202020
 SPACES_4 = 0x20202020
 
@@ -100,7 +99,8 @@ def new_directory() -> Directory:
         types.int64[:, ::1], types.int32[::1], records(STATE),
         types.int32[::1], records(NAME), types.int32[::1],
         records(EVENT), records(OTHER), types.int64[::1], types.int64[::1],
-    )
+    ),
+    allocates=False,
 )  # fmt: skip
 def decode(  # noqa: C901
     buffer: npt.NDArray[np.uint8],
@@ -142,7 +142,7 @@ def decode(  # noqa: C901
             bad += 1
             times[index] = now
             continue
-        stamp = read_u48(buffer, at, 5)
+        stamp = read_i64(buffer, at, 3) & STAMP_MASK  # tracking number, then 6 bytes of stamp
         venue_time = state["midnight"] + stamp
         arrival = recv_times[index] if captured else venue_time
         # A stamp past the venue's day must not carry the clock away; a capture has its own.
@@ -157,59 +157,66 @@ def decode(  # noqa: C901
 
         locate = read_u16(buffer, at, 1)
         known = int(locates[locate])
-        stock_at = layout[STOCK, kind]
         action = layout[ACTION, kind]
-        if stock_at > 0:
-            stock = read_i64(buffer, at, stock_at)
-            if known < 0 or names[known]["key"] != stock:
-                known = place(locates, names, table, state, locate, stock, index, kind)
-        elif known < 0 and locate > 0 and action > 0:
-            known = placeholder(locates, names, state, locate, index)
+        stock_at = layout[STOCK, kind]
+        # Fields that a type lacks are read at 0 and thrown away: branches on the type would be
+        # guessed wrong at every other message.
+        unlike = read_i64(buffer, at, stock_at) ^ names[known]["key"]
+        if known < 0 or unlike & layout[HAS_STOCK, kind] != 0:
+            if stock_at > 0:
+                known = place(locates, names, table, state, locate, buffer, at, index, layout)
+            elif known < 0 and locate > 0 and action > 0:
+                known = placeholder(locates, names, state, locate, index)
         sym = NULL_SYMBOL
         if known >= 0:
             sym = names[known]["id"]
             if sym < 0:
                 sym = -2 - known
-            if stock_at == 0 and names[known]["key"] == 0:
+            if names[known]["key"] == 0 and stock_at == 0:
                 state["unknown_locate"] += 1
 
-        if action > 0:
-            event = events[decoded]
-            event["time"] = now
-            event["venue_time"] = venue_time
-            event["message"] = first + index
-            event["sym"] = sym
-            event["action"] = action
-            event["cond"] = NULL_SYMBOL
-            event["mpid"] = NULL_SYMBOL
-            event["flags"] = LAST
-            event["side"] = BLANK
-            event["ref_order_id"] = NULL_LONG
-            if action == ADD:
-                read_add(event, buffer, at)
-                if kind == F:
-                    event["mpid"] = participant(
-                        names, table, state, read_u32(buffer, at, 36), index
-                    )
-            elif action in (TRADE_ONLY, BROKEN):
-                resting = read_tape(event, buffer, at, kind, action)
-                if action == TRADE_ONLY:
-                    event["cond"] = conditions[buffer[at + 39] if kind == Q else 0]
-                # The message names the resting side; the trade row names the aggressor.
-                if resting != 0 and state["p_has_side"] != 0:
-                    event["side"] = SELL if resting == BUY else BUY
-                if kind == Q and event["size"] == 0:
-                    state["cross_without_shares"] += 1
-                    decoded -= 1
-            else:
-                read_change(event, buffer, at, action)
-            decoded += 1
-        else:
+        if action == 0:
             other = others[listed]
             other["index"] = index
             other["venue_time"] = venue_time
             other["sym"] = sym
             listed += 1
+            continue
+        event = events[decoded]
+        event["time"] = now
+        event["venue_time"] = venue_time
+        event["message"] = first + index
+        event["sym"] = sym
+        event["action"] = action
+        event["order_id"] = long_at(buffer, at, layout[ORDER_ID, kind])
+        event["ref_order_id"] = long_at(buffer, at, layout[REF_ORDER_ID, kind])
+        event["trade_id"] = long_at(buffer, at, layout[TRADE_ID, kind])
+        event["price"] = int_at(buffer, at, layout[PRICE, kind])
+        event["size"] = int_at(buffer, at, layout[SIZE, kind])
+        side_at = layout[SIDE, kind]
+        side = buffer[at + side_at]
+        event["side"] = side if side_at > 0 else BLANK
+        event["cond"] = NULL_SYMBOL
+        event["mpid"] = NULL_SYMBOL
+        event["flags"] = LAST
+        decoded += 1
+        if layout[SPECIAL, kind] == 0:
+            continue
+        if kind == F:
+            event["mpid"] = participant(names, table, state, read_u32(buffer, at, 36), index)
+        elif kind == C and buffer[at + 31] == NO:
+            event["flags"] = LAST | NOT_PRINTABLE
+        elif kind == P:
+            event["cond"] = conditions[0]
+            # The message names the resting side; the trade row names the aggressor.
+            if state["p_has_side"] != 0:
+                event["side"] = SELL if buffer[at + 19] == BUY else BUY
+        elif kind == Q:
+            event["cond"] = conditions[buffer[at + 39]]
+            event["size"] = read_i64(buffer, at, 11)
+            if event["size"] == 0:
+                state["cross_without_shares"] += 1
+                decoded -= 1
     state["time"] = now
     state["message"] += offsets.shape[0]
     state["events"] = decoded
@@ -219,60 +226,17 @@ def decode(  # noqa: C901
 
 
 @inline_kernel
-def read_add(event: np.void, buffer: npt.NDArray[np.uint8], at: int) -> None:
-    """Read A and F: an order comes to rest."""
-    event["order_id"] = read_i64(buffer, at, 11)
-    event["side"] = buffer[at + 19]
-    event["size"] = read_u32(buffer, at, 20)
-    event["price"] = read_u32(buffer, at, 32)
-    event["trade_id"] = NULL_LONG
+def long_at(buffer: npt.NDArray[np.uint8], at: int, offset: int) -> int:
+    """Read an 8-byte field; null where the type has none."""
+    value = read_i64(buffer, at, offset)
+    return value if offset > 0 else NULL_LONG
 
 
 @inline_kernel
-def read_change(event: np.void, buffer: npt.NDArray[np.uint8], at: int, action: int) -> None:
-    """Read E, C, X, D and U: a resting order is executed, canceled, deleted or replaced."""
-    event["order_id"] = read_i64(buffer, at, 11)
-    event["size"] = NULL_LONG
-    event["price"] = NULL_LONG
-    event["trade_id"] = NULL_LONG
-    if action == DELETE:
-        return
-    if action == REPLACE:
-        event["ref_order_id"] = event["order_id"]
-        event["order_id"] = read_i64(buffer, at, 19)
-        event["size"] = read_u32(buffer, at, 27)
-        event["price"] = read_u32(buffer, at, 31)
-        return
-    event["size"] = read_u32(buffer, at, 19)
-    if action == REDUCE:
-        return
-    event["trade_id"] = read_i64(buffer, at, 23)
-    if action == EXECUTE_AT:
-        event["price"] = read_u32(buffer, at, 32)
-        if buffer[at + 31] == NO:
-            event["flags"] = LAST | NOT_PRINTABLE
-
-
-@inline_kernel
-def read_tape(
-    event: np.void, buffer: npt.NDArray[np.uint8], at: int, kind: int, action: int
-) -> int:
-    """Read P, Q and B, which leave the book alone; return the resting side of P, or 0."""
-    event["order_id"] = NULL_LONG
-    event["size"] = NULL_LONG
-    event["price"] = NULL_LONG
-    if action == BROKEN:
-        event["trade_id"] = read_i64(buffer, at, 11)
-        return 0
-    if kind == Q:
-        event["size"] = read_i64(buffer, at, 11)
-        event["price"] = read_u32(buffer, at, 27)
-        event["trade_id"] = read_i64(buffer, at, 31)
-        return 0
-    event["size"] = read_u32(buffer, at, 20)
-    event["price"] = read_u32(buffer, at, 32)
-    event["trade_id"] = read_i64(buffer, at, 36)
-    return int(buffer[at + 19])
+def int_at(buffer: npt.NDArray[np.uint8], at: int, offset: int) -> int:
+    """Read a 4-byte field; null where the type has none."""
+    value = read_u32(buffer, at, offset)
+    return value if offset > 0 else NULL_LONG
 
 
 @inline_kernel
@@ -305,9 +269,10 @@ def place(
     table: npt.NDArray[np.int32],
     state: np.void,
     locate: int,
-    stock: int,
+    buffer: npt.NDArray[np.uint8],
+    at: int,
     index: int,
-    kind: int,
+    layout: npt.NDArray[np.int64],
 ) -> int:
     """Find or make the entry of a message's own stock, and let its locate code mean it.
 
@@ -315,6 +280,8 @@ def place(
     directory is believed for itself only. Code 0 belongs to no stock.
     """
     known = int(locates[locate])
+    kind = buffer[at]
+    stock = read_i64(buffer, at, layout[STOCK, kind])
     if stock == 0 or stock == SPACES_8:
         return known
     # A directory message makes its own instrument row.

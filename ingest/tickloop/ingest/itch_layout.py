@@ -116,13 +116,34 @@ ACTIONS = {
 }
 
 
-def _stock_at(layout: np.dtype[np.void]) -> int:
+# By type byte: the message's length, its action, and where its fields are; 0 for what it lacks.
+# An order's id is the new one where it is replaced. Size is the 4-byte field: not that of Q.
+# HAS_STOCK is a mask of all bits or none; SPECIAL is 1 for types with more than these fields.
+LENGTH, ACTION, STOCK, ORDER_ID, REF_ORDER_ID, SIZE, PRICE, TRADE_ID, SIDE = range(9)
+HAS_STOCK, SPECIAL = 9, 10
+LAYOUT = np.zeros((11, 256), dtype=np.int64)
+
+
+def _offset(layout: np.dtype[np.void], name: str) -> int:
     fields = layout.fields
-    return int(fields["stock"][1]) if fields and "stock" in fields else 0
+    return int(fields[name][1]) if fields and name in fields else 0
 
 
-# By type byte: the message's length, where its stock field is, its action; 0 for none of it.
-LENGTH, STOCK, ACTION = range(3)
-LAYOUT = np.zeros((3, 256), dtype=np.int64)
+def _places(kind: str, layout: np.dtype[np.void]) -> list[int]:
+    """Give a type's column of LAYOUT."""
+    order_id, new_id = _offset(layout, "order_id"), _offset(layout, "new_id")
+    stock = _offset(layout, "stock")
+    places = [layout.itemsize, ACTIONS.get(kind, 0), stock]
+    if kind in "PQB":
+        # P names no order (it sends 0), and its side is not the aggressor's.
+        places += [0, 0]
+    else:
+        places += [new_id or order_id, order_id if new_id else 0]
+    places.append(0 if kind == "Q" else _offset(layout, "shares"))
+    places += [_offset(layout, "price"), _offset(layout, "match")]
+    places.append(0 if kind == "P" else _offset(layout, "side"))
+    return [*places, -1 if stock else 0, int(kind in "FCPQ")]
+
+
 for _type, _layout in MESSAGES.items():
-    LAYOUT[:, ord(_type)] = _layout.itemsize, _stock_at(_layout), ACTIONS.get(_type, 0)
+    LAYOUT[:, ord(_type)] = _places(_type, _layout)

@@ -21,7 +21,8 @@ from tickloop.tickerplant.hdb import write_partition
 from tickloop.tickerplant.manifest import NO_SEQ, Chunk, Manifest, Partition, chunk_folder
 from tickloop.tickerplant.part import complete
 from tickloop.tickerplant.rdb import RdbPart, RdbReader
-from tickloop.tickerplant.segment import Segment, Text, Values, write_segment
+from tickloop.tickerplant.segment import Segment, Text, Values
+from tickloop.tickerplant.segment_writer import write_segment
 from tickloop.tickerplant.session import SessionCalendar
 
 

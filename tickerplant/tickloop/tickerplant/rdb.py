@@ -19,7 +19,8 @@ from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import StoreError
 from tickloop.core.schema import Table
-from tickloop.tickerplant.segment import Field, Segment, SegmentWriter, Values
+from tickloop.tickerplant.segment import Field, Segment, Values
+from tickloop.tickerplant.segment_writer import SegmentWriter
 
 NO_SEQ = -1
 SEGMENT_ROWS = 2**20
@@ -163,7 +164,7 @@ class Rdb:
 def _create_header(path: Path) -> npt.NDArray[np.int64]:
     unnamed = path.with_name("." + path.name)
     with unnamed.open("xb+") as file:
-        file.truncate(_HEADER_BYTES)
+        os.posix_fallocate(file.fileno(), 0, _HEADER_BYTES)
         words = np.frombuffer(mmap.mmap(file.fileno(), _HEADER_BYTES), dtype=np.int64)
     words[_PUBLISHED] = words[_RELEASED] = NO_SEQ
     words[_BOOT : _BOOT_REST + 1] = _boot_id()

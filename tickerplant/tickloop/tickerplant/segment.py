@@ -17,24 +17,20 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tickloop.core.batch import Columns
-from tickloop.core.dialects.numpy import surface_dtype
 from tickloop.core.errors import StoreError
-from tickloop.core.schema import Kind, Table
-from tickloop.tickerplant.file_door import FileDoor, Piece
+from tickloop.tickerplant.mapped_file import Bytes, map_fd
 
 MAGIC = 0x31_47_45_53_4B_43_49_54  # "TICKSEG1"
 ALIGNMENT = 64
-HEAP_START = 1 << 16
-_MAGIC, _HEADER, _CAPACITY, _ROWS, _DESCRIPTOR = range(5)
+_MAGIC, _HEADER, _CAPACITY, ROWS_WORD, _DESCRIPTOR = range(5)
 _WORDS_BYTES = 64
 
 Array = npt.NDArray[np.generic]
+Buffer = mmap.mmap | Bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +58,8 @@ class Text:
     def to_list(self) -> list[bytes]:
         """Copy the rows out as bytes."""
         bounds = [self.start, *self.ends.tolist()]
-        heap = self.heap[: bounds[-1]].tobytes()
-        return [heap[a:b] for a, b in itertools.pairwise(bounds)]
+        heap = self.heap[self.start : bounds[-1]].tobytes()
+        return [heap[a - self.start : b - self.start] for a, b in itertools.pairwise(bounds)]
 
 
 Values = Array | Text
@@ -83,197 +79,37 @@ class Field:
         return np.dtype("<i8" if self.dtype == "|O" else self.dtype)
 
 
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
+    """Round a size up to where the next block begins."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _lay_out(columns: Sequence[tuple[str, str]], capacity: int) -> tuple[list[Field], int, int]:
+def lay_out(columns: Sequence[tuple[str, str]], capacity: int) -> tuple[list[Field], int, int]:
     """Place columns behind the header; return fields, header bytes and file bytes."""
     widest = json.dumps([[name, dtype, 2**62] for name, dtype in columns])
-    header = _aligned(_WORDS_BYTES + len(widest.encode()))
+    header = aligned(_WORDS_BYTES + len(widest.encode()))
     fields = []
     offset = header
     for name, dtype in columns:
         field = Field(name, dtype, offset)
         fields.append(field)
-        offset += _aligned(field.stored.itemsize * capacity)
+        offset += aligned(field.stored.itemsize * capacity)
     return fields, header, offset
 
 
-def _header(fields: Sequence[Field], size: int, capacity: int, *, rows: int) -> bytes:
+def header_bytes(fields: Sequence[Field], size: int, capacity: int, *, rows: int) -> bytes:
+    """Spell a header of `size` bytes."""
     descriptor = json.dumps([[f.name, f.dtype, f.offset] for f in fields]).encode()
     words = np.array([MAGIC, size, capacity, rows, len(descriptor), 0, 0, 0], dtype=np.int64)
     return (words.tobytes() + descriptor).ljust(size, b"\0")
 
 
-def _blocks(data: mmap.mmap, fields: Sequence[Field], capacity: int) -> dict[str, Array]:
+def blocks_of(data: Buffer, fields: Sequence[Field], capacity: int) -> dict[str, Array]:
+    """View a file's bytes as its columns, each of `capacity` values."""
     return {
         field.name: np.frombuffer(data, dtype=field.stored, count=capacity, offset=field.offset)
         for field in fields
     }
-
-
-class _Heap:
-    """A text column's bytes: a file that doubles."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        self.used = 0
-        self._capacity = 0
-        self._grow(HEAP_START)
-
-    def _grow(self, needed: int) -> None:
-        self._capacity = max(needed, 2 * self._capacity)
-        os.ftruncate(self._descriptor, self._capacity)
-        self._map = mmap.mmap(self._descriptor, self._capacity)
-
-    def append(self, texts: Sequence[bytes]) -> npt.NDArray[np.int64]:
-        """Store texts one after another; return their end offsets."""
-        joined = b"".join(texts)
-        ends = self.used + np.cumsum([len(text) for text in texts], dtype=np.int64)
-        end = self.used + len(joined)
-        if end > self._capacity:
-            self._grow(end)
-        self._map[self.used : end] = joined
-        self.used = end
-        return ends
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-class SegmentWriter:
-    """A new file of up to `capacity` rows of one table."""
-
-    def __init__(self, path: Path, table: Table, *, capacity: int, fractional: bool) -> None:
-        columns = [
-            (column.name, surface_dtype(column.kind, fractional=fractional))
-            for column in table.columns
-        ]
-        fields, header, size = _lay_out(columns, capacity)
-        self.path = path
-        self.capacity = capacity
-        self.rows = 0
-        self._heaps = {
-            column.name: _Heap(heap_path(path, column.name))
-            for column in table.columns
-            if column.kind is Kind.TEXT
-        }
-        # Readers find the file only when its header is whole.
-        unnamed = path.with_name("." + path.name)
-        data = _create(unnamed, size)
-        self.blocks = _blocks(data, fields, capacity)
-        # What `append` walks on every message: name and block of each fixed-width column.
-        self.plain = [item for item in self.blocks.items() if item[0] not in self._heaps]
-        self._words = np.frombuffer(data, dtype=np.int64, count=8)
-        data[:header] = _header(fields, header, capacity, rows=0)
-        unnamed.rename(path)
-
-    def append(self, columns: Columns, rows: int) -> None:
-        """Copy a batch of `rows` rows; they must fit."""
-        first = self.rows
-        last = first + rows
-        for name, block in self.plain:
-            block[first:last] = columns[name]
-        for name, heap in self._heaps.items():
-            self.blocks[name][first:last] = heap.append(columns[name].tolist())
-        self.rows = last
-        self._words[_ROWS] = last
-
-    def commit(self, rows: int) -> None:
-        """Store the row count, after the rows."""
-        self.rows = rows
-        self._words[_ROWS] = rows
-
-    @property
-    def last_seq(self) -> int:
-        """The seq of the last row; there must be one."""
-        return int(self.blocks["seq"][self.rows - 1])
-
-    def files(self) -> list[Path]:
-        """List the segment's file and its text files."""
-        return [self.path, *(heap_path(self.path, name) for name in self._heaps)]
-
-    def close(self) -> None:
-        """Give back descriptors; the mapping goes with the last array that uses it."""
-        for heap in self._heaps.values():
-            heap.close()
-
-
-def _create(path: Path, size: int) -> mmap.mmap:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        os.ftruncate(descriptor, size)
-        return mmap.mmap(descriptor, size)
-    finally:
-        os.close(descriptor)
-
-
-def write_segment(door: FileDoor, path: Path, parts: Sequence["Rows"]) -> None:
-    """Write parts of one table, one after another, as one durable file with no room to grow.
-
-    The caller syncs the directory. Parts have the same columns.
-    """
-    fields = [(field.name, field.dtype) for field in parts[0].fields]
-    rows = sum(len(part) for part in parts)
-    laid, header, _ = _lay_out(fields, rows)
-    columns = [part.columns() for part in parts]
-    pieces: list[Piece] = [_header(laid, header, rows, rows=rows)]
-    for field in laid:
-        if field.dtype == "|O":
-            texts = [values[field.name] for values in columns]
-            ends = _write_heap(door, heap_path(path, field.name), texts)
-            pieces.extend(ends)
-        else:
-            pieces.extend(_plain(values[field.name]) for values in columns)
-        size = rows * field.stored.itemsize
-        pieces.append(bytes(_aligned(size) - size))
-    _write(door, path, pieces)
-
-
-class Rows(Protocol):
-    """Rows with named columns, as `write_segment` takes them."""
-
-    @property
-    def fields(self) -> Sequence[Field]:
-        """Names and dtypes, in order."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def columns(self) -> Mapping[str, "Values"]:
-        """Give the columns without copying."""
-        ...
-
-
-def _plain(values: "Values") -> Array:
-    assert not isinstance(values, Text), "a text column where values were expected"
-    return values
-
-
-def _write_heap(door: FileDoor, path: Path, texts: Sequence["Values"]) -> list[Array]:
-    pieces: list[Piece] = []
-    ends: list[Array] = []
-    used = 0
-    for text in texts:
-        assert isinstance(text, Text), "a text column expected"
-        last = int(text.ends[-1]) if len(text) else text.start
-        pieces.append(text.heap[text.start : last])
-        ends.append(text.ends - (text.start - used))
-        used += last - text.start
-    # An empty file cannot be mapped.
-    _write(door, path, pieces if used else [b"\0"])
-    return ends
-
-
-def _write(door: FileDoor, path: Path, pieces: Sequence[Piece]) -> None:
-    descriptor = door.create(path)
-    try:
-        door.write(descriptor, pieces)
-        door.sync(descriptor)
-    finally:
-        door.close(descriptor)
 
 
 def heap_path(path: Path, column: str) -> Path:
@@ -290,7 +126,7 @@ class Segment:
         self._words = np.frombuffer(self._data, dtype=np.int64, count=8)
         self.capacity = int(self._words[_CAPACITY])
         self.fields = self._descriptor()
-        self._blocks = _blocks(self._data, self.fields, self.capacity)
+        self._blocks = blocks_of(self._data, self.fields, self.capacity)
         self._heaps: dict[str, npt.NDArray[np.uint8]] = {}
         self.pin(0)
 
@@ -303,9 +139,15 @@ class Segment:
         length = int(self._words[_DESCRIPTOR])
         if len(self._data) < _WORDS_BYTES + length:
             raise self._was_cut(_WORDS_BYTES + length)
-        text = self._data[_WORDS_BYTES : _WORDS_BYTES + length]
-        fields = [Field(*entry) for entry in json.loads(text)]
-        needed = fields[-1].offset + fields[-1].stored.itemsize * self.capacity
+        text = self._data[_WORDS_BYTES : _WORDS_BYTES + length].tobytes()
+        try:
+            fields = [Field(*entry) for entry in json.loads(text)]
+            needed = max(field.offset + field.stored.itemsize * self.capacity for field in fields)
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                f"{self.path}: byte {_WORDS_BYTES}: the list of columns is damaged ({error});"
+                " remove the file, its rows are in the journal"
+            ) from error
         if needed > len(self._data):
             raise self._was_cut(needed)
         return fields
@@ -319,7 +161,7 @@ class Segment:
     @property
     def rows(self) -> int:
         """Rows that the writer has completed so far."""
-        return int(self._words[_ROWS])
+        return min(int(self._words[ROWS_WORD]), self.capacity)
 
     def first_after(self, seq: int, rows: int) -> int:
         """Find the first of the leading `rows` whose seq is above `seq`."""
@@ -361,15 +203,16 @@ class Segment:
         if known is not None and len(known) >= needed:
             return
         path = heap_path(self.path, name)
-        heap = np.frombuffer(_map(path, least=1), dtype=np.uint8)
+        heap = _map(path, least=1)
         if len(heap) < needed:
             raise StoreError(f"{path}: {len(heap)} bytes seen, {needed} expected; the file was cut")
         self._heaps[name] = heap
 
 
-def _map(path: Path, *, least: int = _WORDS_BYTES) -> mmap.mmap:
+def _map(path: Path, *, least: int = _WORDS_BYTES) -> Bytes:
+    """Map a whole file without holding its descriptor."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size < least:
             raise StoreError(f"{path}: {size} bytes seen, {least} expected; the file was cut")
-        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        return map_fd(file.fileno(), size)

@@ -60,6 +60,8 @@ def inspect(
     files, catalog = _logs(path, data)
     for file in files:
         verdict = verify(file, catalog)
+        if not verdict.messages and _inspect_foreign(file, as_json=as_json):
+            continue
         if as_json:
             print(json.dumps(verdict.as_json()))
             continue
@@ -71,6 +73,29 @@ def inspect(
             print(f"  {table:12} {rows:>12,} rows")
         for line in _messages(file, catalog, limit):
             print(f"  {line}")
+
+
+def _inspect_foreign(file: Path, *, as_json: bool) -> bool:
+    """Describe a log of another tickerplant; False if it is none."""
+    from tickloop.tickerplant.foreign_log import contents
+
+    found = contents(file)
+    if not found.messages:
+        return False
+    if as_json:
+        print(
+            json.dumps(
+                {"path": str(file), "bytes": found.size, "messages": found.messages,
+                 "rows": dict(found.rows), "foreign": True, "stopped": found.reason}
+            )
+        )  # fmt: skip
+        return True
+    print(f"{file}: another tickerplant's log, {found.size:,} bytes, {found.messages:,} messages")
+    for table, rows in sorted(found.rows.items()):
+        print(f"  {table:12} {rows:>12,} rows")
+    if found.reason:
+        print(f"  {found.reason}")
+    return True
 
 
 def _messages(file: Path, catalog: Catalog, limit: int) -> Iterator[str]:
