@@ -4,6 +4,7 @@ import hmac
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,7 @@ from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import EPOCH_DATE, WallClock, iso
 from tickloop.core.config import Config
-from tickloop.core.errors import ConfigError, DataDirectoryError
+from tickloop.core.errors import ConfigError, DataDirectoryError, StoreError
 from tickloop.core.symbols import Symbols
 from tickloop.core.user_tables import from_q, from_toml
 from tickloop.tickerplant import flush, manifest
@@ -85,7 +86,8 @@ class PlantRun:
         self.directory.create()
         self.directory.hold()
         try:
-            self._open(settings)
+            with self._writing("today's rows"):
+                self._open(settings)
         except BaseException:
             self.directory.release()
             raise
@@ -219,12 +221,26 @@ class PlantRun:
     def flush(self) -> None:
         """Move every row that readers see into chunks of history."""
         self._flushed_rows = self.store.rows
-        self.history.flush()
+        with self._writing("history"):
+            self.history.flush()
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        """Say where it was that the system refused to write."""
+        try:
+            yield
+        except OSError as error:
+            where = error.filename or self.directory.root
+            raise StoreError(
+                f"{where}: {what} could not be written ({error.strerror or error}); every row is"
+                " in the journal still: free some space, or mend the disk"
+            ) from error
 
     def finish(self) -> Iterator[str]:
         """Merge every chunk into its date's partition; yields each date when it is done."""
-        for session in self.history.merge_all():
-            yield session.isoformat()
+        with self._writing("history"):
+            for session in self.history.merge_all():
+                yield session.isoformat()
 
     def close(self) -> None:
         """End the run in order: nothing is left to recover."""
