@@ -61,3 +61,11 @@ def test_every_command_has_help_with_an_example() -> None:
         for leaf in leaves:
             assert leaf is not None
             assert "Example" in (leaf.help or ""), f"{name} {leaf.name}"
+
+
+def test_the_changelog_begins_with_the_version_in_force() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    newest = re.search(r"^## (\S+) — (\d{4}-\d\d-\d\d)$", text, re.MULTILINE)
+    assert version and newest
+    assert newest[1] == version[1]

@@ -53,8 +53,11 @@ class SqlSession:
             if not _MEMORY.fullmatch(memory):
                 raise QueryError(f"memory {memory!r} seen, a size such as 512MB or 4GB expected")
             caps.append(f"SET memory_limit = '{memory}'")
-        for setting in (*_SETTINGS, *caps, "SET lock_configuration = true"):
-            self._connection.execute(setting)
+        try:
+            for setting in (*_SETTINGS, *caps, "SET lock_configuration = true"):
+                self._connection.execute(setting)
+        except duckdb.Error as error:
+            raise QueryError(f"memory {memory!r} seen, such as 4GB expected: {error}") from error
 
     def query(self, text: str) -> "pa.Table":
         """Run one SELECT, WITH, FROM, EXPLAIN, DESCRIBE or SHOW; give an Arrow table.

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from tickloop.app.captures import Kept
 from tickloop.app.plant_run import PlantRun
 from tickloop.core.batch import Slice
 from tickloop.core.clock import monotonic_ns, sleep
@@ -19,9 +20,15 @@ _POLL_NS = 1_000_000
 
 @dataclass(slots=True)
 class Stop:
-    """Set by Ctrl-C or SIGTERM; looked at between slices, so that everything ends in order."""
+    """Set by Ctrl-C or SIGTERM, or by a limit of time; looked at between slices."""
 
     requested: bool = False
+    at_ns: int | None = None  # of the monotonic clock
+
+    @property
+    def is_due(self) -> bool:
+        """Tell whether to end now."""
+        return self.requested or (self.at_ns is not None and monotonic_ns() >= self.at_ns)
 
 
 @contextmanager
@@ -91,31 +98,35 @@ def pump(
     feed: Feed,
     run: PlantRun,
     stop: Stop,
+    kept: Kept,
     *,
     speed: float = 0.0,
     tell: Callable[[Progress], None] | None = None,
-    limit_ns: int | None = None,
-) -> None:
-    """Publish every slice of a feed; serves peers between slices and flushes when memory fills.
+) -> bool:
+    """Publish a feed's rows that are not kept yet; tell whether the feed came to its end.
 
-    Returns at the feed's end, when a stop was requested, or after `limit_ns`.
+    Serves peers between slices, and flushes when memory fills. Stops early when asked to.
     """
     pace = Pace(speed)
-    started = polled = monotonic_ns()
+    polled = monotonic_ns()
     slices = _polled(feed, run, stop) if run.plant.settings.live else feed.slices()
-    for rows in slices:
-        _serve_until_due(run, stop, pace.wait_ns(rows))
+    for found in slices:
+        rows = kept.rest(found)
+        if not _serve_until_due(run, stop, pace.wait_ns(rows)):
+            return False
         run.plant.publish(rows)
+        kept.add(rows)
         run.flush_if_full()
         now = monotonic_ns()
         if now - polled >= _POLL_NS:
             run.poll(0.0)
             polled = now
             if tell is not None:
-                tell(Progress(feed.messages, run.plant.rows, last_time(rows)))
-        if stop.requested or (limit_ns is not None and now - started >= limit_ns):
-            break
+                tell(Progress(feed.messages, run.plant.rows, last_time(found)))
+        if stop.is_due:
+            return False
     run.poll(0.0)
+    return True
 
 
 def _polled(feed: Feed, run: PlantRun, stop: Stop) -> Iterator[Slice]:
@@ -124,17 +135,21 @@ def _polled(feed: Feed, run: PlantRun, stop: Stop) -> Iterator[Slice]:
     if poll is None:
         yield from feed.slices()
         return
-    while not stop.requested and not getattr(feed, "finished", False):
+    while not stop.is_due and not getattr(feed, "finished", False):
         rows = poll(_NAP_S)
         yield rows if rows is not None else Slice(())
         run.poll(0.0)
 
 
-def _serve_until_due(run: PlantRun, stop: Stop, wait_ns: int) -> None:
+def _serve_until_due(run: PlantRun, stop: Stop, wait_ns: int) -> bool:
+    """Wait for a paced slice; False if a stop came first."""
     due = monotonic_ns() + wait_ns
-    while wait_ns > 0 and not stop.requested:
+    while wait_ns > 0:
+        if stop.is_due:
+            return False
         run.poll(min(wait_ns / 1e9, _NAP_S)) if run.server else sleep(min(wait_ns / 1e9, _NAP_S))
         wait_ns = due - monotonic_ns()
+    return True
 
 
 def stay(run: PlantRun, stop: Stop) -> None:

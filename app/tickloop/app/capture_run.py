@@ -1,21 +1,40 @@
 """A feed into a data directory, from the first kernel to the closed journal."""
 
+import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tickloop.app.capture import Stop, pump, stopping
 from tickloop.app.capture import stay as stay_until
+from tickloop.app.captures import Kept, prepare
 from tickloop.app.feeds import Specification, identity, load_kernels, open_feed
-from tickloop.app.plant_run import PlantRun, RunSettings, prepare, remember
-from tickloop.app.progress import ProgressLine
+from tickloop.app.output import drop_output
+from tickloop.app.plant_run import PlantRun, RunSettings
+from tickloop.app.progress import Compiling, ProgressLine
 from tickloop.app.summary import Summary, summarise
 from tickloop.core.clock import monotonic_ns
 from tickloop.core.config import Config
-from tickloop.core.kernel import is_cold, warm_up
+from tickloop.core.errors import TickloopError
+from tickloop.core.instruments import Instruments
+from tickloop.core.kernel import warm_up
+from tickloop.core.symbols import Symbols
 from tickloop.ingest.feed import Feed
 
 Announce = Callable[[Summary, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What a capture was asked for, besides the feed."""
+
+    feed: Specification
+    config: Config
+    stay: bool
+    port: int | None
+    speed: float
+    announce: Announce | None
 
 
 def capture_feed(
@@ -25,55 +44,89 @@ def capture_feed(
 ) -> Summary:  # fmt: skip
     """Capture, flush, summarise and, if asked, stay; everything acknowledged is kept."""
     name = identity(wanted)
+    load_kernels(wanted.kind)
+    _try_out(wanted, config)
+    is_new = not root.exists()
     prepare(root, name, append=append, fresh=fresh)
     line = ProgressLine(quiet=quiet)
     line.phase(f"capturing {wanted} into {root}")
-    compile_kernels(wanted, line)
+    compile_kernels(line)
     settings = RunSettings(wanted.zone_in_force, wanted.kind.fractional, wanted.kind.live)
+    wishes = _Wishes(wanted, config, stay, port, speed, announce)
     with stopping() as stop:
         run = PlantRun(root, config, settings)
         try:
-            done = _capture(wanted, run, config, stop, line, stay=stay, port=port, speed=speed,
-                            announce=announce, limit_ns=limit_ns)  # fmt: skip
-        except BaseException:
+            kept = Kept(root, name, next_seq=run.plant.journal.next_seq, append=append)
+            stop.at_ns = None if limit_ns is None else monotonic_ns() + limit_ns
+            done = _capture(wishes, run, stop, kept, line)
+            run.close()
+        except BaseException as error:
+            line.clear()
+            # While the directory is still held, so that nobody else can have begun there.
+            _leave(root, error, is_empty=is_new and not run.plant.rows)
             run.abandon()
             raise
-        run.close()
-    if not stop.requested or wanted.kind.live:
-        remember(root, name)
     return done
 
 
-def _capture(
-    wanted: Specification, run: PlantRun, config: Config, stop: Stop, line: ProgressLine, *,
-    stay: bool, port: int | None, speed: float, announce: Announce | None, limit_ns: int | None,
-) -> Summary:  # fmt: skip
-    feed = open_feed(wanted, config, run.symbols, run.plant.instruments)
-    serving = wanted.kind.live or stay or speed > 0 or port is not None
-    number = run.serve(port) if serving else None
+def _try_out(wanted: Specification, config: Config) -> None:
+    """Open a file once for nothing, so that a wrong one leaves no directory behind."""
+    if not wanted.kind.live:
+        open_feed(wanted, config, Symbols(), Instruments())
+
+
+def _leave(root: Path, error: BaseException, *, is_empty: bool) -> None:
+    """Remove a directory that this run made for nothing, else say how to go on."""
+    if is_empty:
+        shutil.rmtree(root, ignore_errors=True)
+    elif isinstance(error, TickloopError | OSError):
+        error.add_note(
+            f"what was captured is kept in {root}: put this right and run the same command again,"
+            " it goes on from there"
+        )
+
+
+def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: ProgressLine) -> Summary:
+    feed = open_feed(wishes.feed, wishes.config, run.symbols, run.plant.instruments)
+    is_live = wishes.feed.kind.live
+    serving = is_live or wishes.stay or wishes.speed > 0 or wishes.port is not None
+    run.on_guest = kept.note_guests
+    number = run.serve(wishes.port) if serving else None
     run.announce()
     started = monotonic_ns()
     line.restart()
-    pump(feed, run, stop, speed=speed, tell=line.capture, limit_ns=limit_ns)
+    is_whole = pump(feed, run, stop, kept, speed=wishes.speed, tell=line.capture)
+    if feed.health.damage and not feed.messages:
+        raise feed.health.damage[0]
     line.phase(f"read {feed.messages:,} messages; writing history")
     run.flush()
     for session in run.finish():
         line.phase(f"history of {session} written")
-    found = _summary(feed, run, (monotonic_ns() - started) / 1e9)
-    if announce is not None:
-        announce(found, number)
-    _complain(feed, stop)
-    if stay and not stop.requested:
+    kept.end(is_whole=is_whole)
+    found = _summary(feed, run, kept, (monotonic_ns() - started) / 1e9)
+    if wishes.announce is not None:
+        _announce(wishes.announce, found, number)
+    _complain(feed, stop, is_live=is_live, is_whole=is_whole)
+    if wishes.stay and not stop.is_due:
         line.phase(f"serving on port {number}; Ctrl-C ends")
         stay_until(run, stop)
     return found
 
 
-def _summary(feed: Feed, run: PlantRun, seconds: float) -> Summary:
+def _announce(announce: Announce, found: Summary, number: int | None) -> None:
+    """Print the summary now, also into a pipe; a reader that went away does not end the run."""
+    try:
+        announce(found, number)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
+
+
+def _summary(feed: Feed, run: PlantRun, kept: Kept, seconds: float) -> Summary:
     _keep_aside(feed, run.directory.root)
     return summarise(
         feed, run.directory.root, seconds, refused=run.plant.refused, recovered=run.recovered,
-        cut_tails=run.plant.journal.cut_tails,
+        cut_tails=run.plant.journal.cut_tails, new_rows=run.plant.rows, resumed=kept.resumed,
     )  # fmt: skip
 
 
@@ -87,25 +140,17 @@ def _keep_aside(feed: Feed, root: Path) -> None:
         (folder / f"byte-{offset}.bin").write_bytes(body)
 
 
-def _complain(feed: Feed, stop: Stop) -> None:
+def _complain(feed: Feed, stop: Stop, *, is_live: bool, is_whole: bool) -> None:
     for error in feed.health.damage:
         print(f"damaged: {error}", file=sys.stderr)
-    if stop.requested:
-        print("stopped as asked; everything captured so far is kept", file=sys.stderr)
+    if feed.health.damage and not is_live:
+        print("a whole file replaces this capture with --fresh", file=sys.stderr)
+    if stop.is_due:
+        then = "" if is_live or is_whole else "; the same command goes on from here"
+        print(f"stopped as asked; everything captured so far is kept{then}", file=sys.stderr)
 
 
-def compile_kernels(wanted: Specification, line: ProgressLine) -> None:
+def compile_kernels(line: ProgressLine) -> None:
     """Compile or load every kernel before the session, and say so when it takes long."""
-    load_kernels(wanted.kind)
-    cold = is_cold()
-    if cold:
-        line.phase("compiling kernels, first run only")
-
-    def tell(done: int, total: int) -> None:
-        if cold:
-            line.step(f"  compiling kernels, first run only: {done} of {total}")
-            if not sys.stderr.isatty() and done and done % 10 == 0:
-                line.phase(f"  compiled {done} of {total}")
-
-    warm_up(tell)
+    warm_up(Compiling(line))
     line.clear()

@@ -1,12 +1,14 @@
 """The command line: verbs with long flags; each command is imported only when it is called."""
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from tickloop.app.output import drop_output
 from tickloop.core.errors import TickloopError
 
 # Name, module and attribute, and the line that `tickloop --help` shows.
@@ -66,6 +68,10 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: exit 0 done, 1 refused (the reason on stderr), 2 usage."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is escaped; it must not end a capture.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(exit_code(arguments))
 
 
@@ -73,6 +79,8 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code."""
     try:
         result: Any = cli.main(args=arguments, prog_name="tickloop", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Abort:
         print("interrupted", file=sys.stderr)
         return 1
@@ -80,13 +88,17 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except TickloopError as error:
-        print(f"tickloop: {error}", file=sys.stderr)
+        _refuse(error, str(error))
         return 1
     except BrokenPipeError:
-        sys.stderr.close()
+        drop_output()
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"tickloop: {where}{error.strerror or error}", file=sys.stderr)
+        _refuse(error, f"{where}{error.strerror or error}")
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _refuse(error: Exception, text: str) -> None:
+    print("\n".join([f"tickloop: {text}", *getattr(error, "__notes__", ())]), file=sys.stderr)

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import click
 
 from tickloop.app.feeds import SYNTHETIC, Specification, kind_and_target
-from tickloop.app.options import SessionDate
+from tickloop.app.options import FiniteRange, SessionDate, SessionZone
 from tickloop.core.clock import today_utc
+from tickloop.core.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,17 +19,17 @@ _OPTIONS = (
         help="Session date, where the file and its name carry none.",
     ),
     click.option(
-        "--zone", default="", metavar="ZONE",
+        "--zone", type=SessionZone(), default="", metavar="ZONE",
         help="Session zone, from whose midnight stamps count [default: the feed's, e.g."
         " America/New_York].",
     ),
     click.option("--symbol", default="", help="Instrument, where the file does not name it."),
     click.option(
-        "--speed", type=click.FloatRange(min=0), default=0.0, show_default=True,
+        "--speed", type=FiniteRange(min=0), default=0.0, show_default=True,
         help="Pace by the feed's clock, times this; 0 is as fast as possible.",
     ),
     click.option(
-        "--cut-ms", type=click.FloatRange(min=0), default=None,
+        "--cut-ms", type=FiniteRange(min=0), default=None,
         help="Cut slices at multiples of this much feed time, so that logs are byte-equal at any"
         " speed [default: 100 when paced, else none].",
     ),
@@ -59,11 +60,28 @@ def specification(
     feed: str | None, *, session_date: date | None, zone: str, symbol: str, speed: float,
     cut_ms: float | None, symbols: int, messages: int, seed: int,
 ) -> Specification:  # fmt: skip
-    """Read a feed and its options; without one, today's synthetic day."""
+    """Read a feed and its options; without one, today's synthetic day.
+
+    A usage error if there is no such kind of feed.
+    """
     day = session_date or today_utc()
-    kind, target = kind_and_target(feed or f"{SYNTHETIC}:{day.isoformat()}")
+    try:
+        kind, target = kind_and_target(feed or f"{SYNTHETIC}:{day.isoformat()}")
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    if kind.name == SYNTHETIC:
+        target = _synthetic_date(target)
     if cut_ms is None:
         cut_ms = 100.0 if speed > 0 else 0.0
     return Specification(
         kind, target, session_date, zone, symbol, cut_ms, symbols, messages, seed
     )  # fmt: skip
+
+
+def _synthetic_date(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise click.UsageError(
+            f"synthetic day {text!r} seen, a date such as synthetic:2024-01-02 expected"
+        ) from None

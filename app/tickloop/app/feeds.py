@@ -80,15 +80,17 @@ def kind_and_target(text: str) -> tuple[Kind, str]:
 
 
 _MODULES = {
-    SYNTHETIC: "synthetic", "itch": "itch_file", "pcap": "mold_pcap", "lobster": "lobster",
-    "dbn": "dbn", "binance": "binance", "binance-live": "binance_live", "mold": "mold_live",
-    "soup": "soup_feed", "journal": "feed",
+    SYNTHETIC: ("synthetic",), "itch": ("itch_file",), "pcap": ("mold_pcap", "itch"),
+    "lobster": ("lobster",), "dbn": ("dbn",), "binance": ("binance",),
+    "binance-live": ("binance_live",), "mold": ("mold_live", "itch"),
+    "soup": ("soup_feed", "itch"), "journal": ("feed",),
 }  # fmt: skip
 
 
 def load_kernels(kind: Kind) -> None:
     """Import a feed's modules, so that its kernels can be compiled before anything is opened."""
-    importlib.import_module(f"tickloop.ingest.{_MODULES[kind.name]}")
+    for module in _MODULES[kind.name]:
+        importlib.import_module(f"tickloop.ingest.{module}")
 
 
 def identity(feed: Specification) -> str | None:

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they mean."""
 
+import math
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from tickloop.core.clock import is_zone
 from tickloop.core.errors import DataDirectoryError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,6 +30,33 @@ class SessionDate(click.ParamType[date]):
             self.fail(f"{value!r} seen, a date such as 2012-06-21 expected", param, ctx)
 
 
+class SessionZone(click.ParamType[str]):
+    """A time zone's name."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check a name; a usage error if no zone has it."""
+        if value and not is_zone(value):
+            self.fail(
+                f"{value!r} seen, a time zone such as America/New_York or UTC expected", param, ctx
+            )
+        return str(value)
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without infinities and NaN, which compare with nothing."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number; a usage error if it is none or out of range."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value!r} seen, a finite number expected", param, ctx)
+        return found
+
+
 def data_option(function: F) -> F:
     """Add --data and --config."""
     with_config = click.option(
@@ -47,11 +76,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 def newest_data(given: Path | None) -> Path:
     """Give the data directory to read: the one named, else the newest under ./data."""
     if given is not None:
-        if not given.is_dir():
-            raise DataDirectoryError(
-                f"{given}: no such directory; `tickloop run --data {given}` makes one"
-            )
-        return given
+        if given.is_dir():
+            return given
+        if given.exists():
+            raise DataDirectoryError(f"{given} is a file, a data directory expected")
+        raise DataDirectoryError(
+            f"{given}: no such directory; `tickloop run --data {given}` makes one"
+        )
     found = [path for path in DATA_HOME.glob("*") if (path / "manifest.json").exists()]
     if not found:
         raise DataDirectoryError(

@@ -1,10 +1,10 @@
 """One run of a plant on a data directory: open, recover, capture, flush, serve, close."""
 
 import hmac
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,7 @@ from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import EPOCH_DATE, WallClock, iso
 from tickloop.core.config import Config
-from tickloop.core.errors import ConfigError, DataDirectoryError
+from tickloop.core.errors import ConfigError, DataDirectoryError, StoreError
 from tickloop.core.symbols import Symbols
 from tickloop.core.user_tables import from_q, from_toml
 from tickloop.tickerplant import flush, manifest
@@ -37,7 +37,6 @@ from tickloop.tickerplant.rdb import Rdb
 from tickloop.tickerplant.segment import Text, Values
 from tickloop.tickerplant.wire_subscriber import SlowPolicy
 
-CAPTURED = "captured.json"
 _MIB = 1 << 20
 
 
@@ -70,54 +69,6 @@ class Store:
         extend_names(self._sym, self._symbols)
 
 
-def prepare(root: Path, identity: str | None, *, append: bool, fresh: bool) -> None:
-    """Refuse the same feed twice into one directory, unless asked to append or begin again."""
-    if fresh and root.exists():
-        _empty(root)
-    known = _captured(root)
-    if identity is not None and identity in known and not append:
-        raise DataDirectoryError(
-            f"{root} already holds {identity}; --append captures it once more after what is there,"
-            " --fresh deletes the directory's data and begins again, another --data keeps both"
-        )
-
-
-def _empty(root: Path) -> None:
-    """Delete a data directory's contents; anything else is left alone."""
-    if not (root / manifest.NAME).exists() and any(root.iterdir()):
-        raise DataDirectoryError(
-            f"{root} is no tickloop data directory, so --fresh does not delete it;"
-            " give another --data directory"
-        )
-    directory = DataDirectory(root)
-    if (root / "lock").exists():
-        directory.hold()
-        directory.release()
-    shutil.rmtree(root)
-
-
-def _captured(root: Path) -> list[str]:
-    try:
-        found = json.loads((root / CAPTURED).read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except ValueError as error:
-        raise DataDirectoryError(
-            f"{root / CAPTURED} is damaged ({error}); delete it to allow any feed again"
-        ) from error
-    return [str(entry) for entry in found]
-
-
-def remember(root: Path, identity: str | None) -> None:
-    """Note that a feed was captured here."""
-    if identity is None:
-        return
-    known = [*_captured(root), identity]
-    temporary = root / f"{CAPTURED}.new"
-    temporary.write_text(json.dumps(known, indent=1) + "\n")
-    temporary.replace(root / CAPTURED)
-
-
 def catalog_of(config: Config, *, fractional: bool) -> Catalog:
     """Give the built-in tables and those that the configuration adds."""
     tables = from_toml(config.tables)
@@ -135,7 +86,8 @@ class PlantRun:
         self.directory.create()
         self.directory.hold()
         try:
-            self._open(settings)
+            with self._writing("today's rows"):
+                self._open(settings)
         except BaseException:
             self.directory.release()
             raise
@@ -173,6 +125,7 @@ class PlantRun:
         self.database = Database(root)
         self.server: Server | None = None
         self.service: PlantService | None = None
+        self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
         self._flushed_rows = 0
 
     def _plant_settings(self) -> PlantSettings:
@@ -213,7 +166,7 @@ class PlantRun:
         self.service = PlantService(
             self.plant, _Shown(self.database, self.plant),
             ServiceSettings(
-                queue_bytes=queue, slow=SlowPolicy(wanted.slow), may_publish=_anyone_may
+                queue_bytes=queue, slow=SlowPolicy(wanted.slow), may_publish=self._may_publish
             ),
         )  # fmt: skip
         self.server = Server(
@@ -225,6 +178,10 @@ class PlantRun:
             authenticate=passwords,
         )  # fmt: skip
         return self.server.port
+
+    def _may_publish(self, user: str, table: str) -> bool:
+        self.on_guest()
+        return True
 
     def announce(self) -> None:
         """Tell other processes that this one writes here."""
@@ -264,12 +221,26 @@ class PlantRun:
     def flush(self) -> None:
         """Move every row that readers see into chunks of history."""
         self._flushed_rows = self.store.rows
-        self.history.flush()
+        with self._writing("history"):
+            self.history.flush()
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        """Say where it was that the system refused to write."""
+        try:
+            yield
+        except OSError as error:
+            where = error.filename or self.directory.root
+            raise StoreError(
+                f"{where}: {what} could not be written ({error.strerror or error}); every row is"
+                " in the journal still: free some space, or mend the disk"
+            ) from error
 
     def finish(self) -> Iterator[str]:
         """Merge every chunk into its date's partition; yields each date when it is done."""
-        for session in self.history.merge_all():
-            yield session.isoformat()
+        with self._writing("history"):
+            for session in self.history.merge_all():
+                yield session.isoformat()
 
     def close(self) -> None:
         """End the run in order: nothing is left to recover."""
@@ -292,8 +263,8 @@ class PlantRun:
         self.directory.release()
 
 
-def _anyone_may(user: str, table: str) -> bool:
-    return True
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _agreed(found: Manifest, asked: Catalog, root: Path) -> Catalog:

@@ -1,18 +1,22 @@
 """A progress line that overwrites itself on a terminal and stays quiet elsewhere."""
 
+import shutil
 import sys
 
 from tickloop.app.capture import Progress
 from tickloop.core.clock import iso, monotonic_ns
 
 _EVERY_NS = 100_000_000
+# Loading compiled kernels takes less; compiling them takes longer.
+_COMPILING_NS = 1_500_000_000
+_COMPILED_EVERY = 20
 
 
 class ProgressLine:
     """Prints to stderr, so that results on stdout can be piped."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._is_live = sys.stderr.isatty() and not quiet
+        self.is_live = sys.stderr.isatty() and not quiet
         self._is_quiet = quiet
         self._started = monotonic_ns()
         self._last = 0
@@ -27,9 +31,11 @@ class ProgressLine:
     def step(self, text: str) -> None:
         """Say how far something is; overwritten by the next line."""
         now = monotonic_ns()
-        if not self._is_live or now - self._last < _EVERY_NS:
+        if not self.is_live or now - self._last < _EVERY_NS:
             return
         self._last = now
+        # A line that wraps cannot be overwritten.
+        text = text[: shutil.get_terminal_size().columns - 1]
         print("\r" + text.ljust(self._width), end="", file=sys.stderr, flush=True)
         self._width = len(text)
 
@@ -37,10 +43,9 @@ class ProgressLine:
         """Say how far a capture is."""
         seconds = (monotonic_ns() - self._started) / 1e9
         rate = progress.rows / seconds if seconds else 0.0
-        at = iso(progress.time)[11:19] if progress.time is not None else ""
+        at = f"  at {iso(progress.time)[11:19]} UTC" if progress.time is not None else ""
         self.step(
-            f"  {progress.messages:>12,} messages  {progress.rows:>12,} rows"
-            f"  {rate:>11,.0f} rows/s  feed clock {at}Z"
+            f"{progress.messages:>11,} messages {progress.rows:>13,} rows {rate:>11,.0f} rows/s{at}"
         )
 
     def restart(self) -> None:
@@ -52,3 +57,24 @@ class ProgressLine:
         if self._width:
             print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
             self._width = 0
+
+
+class Compiling:
+    """Says that kernels are being compiled, once it takes longer than loading them would."""
+
+    def __init__(self, line: ProgressLine) -> None:
+        self._line = line
+        self._started = monotonic_ns()
+        self._told: int | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say that `done` of `total` kernels are ready."""
+        if monotonic_ns() - self._started < _COMPILING_NS:
+            return
+        if self._told is None:
+            self._told = done
+            self._line.phase("compiling kernels, first run only; this may take a minute or two")
+        self._line.step(f"  {done} of {total} compiled")
+        if not self._line.is_live and done >= self._told + _COMPILED_EVERY:
+            self._told = done
+            self._line.phase(f"  {done} of {total} compiled")

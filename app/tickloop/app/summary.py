@@ -1,5 +1,6 @@
 """What a run captured: for people on one screen, for programs as JSON."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.journal import CutTail, logs
 
 # Conditions that say the capture has holes, apart from those that only describe the market.
-GAPS = frozenset({"gap_messages", "depth_gap", "lost_packets"})
+GAPS = frozenset({"gaps", "gap_messages", "depth_gap", "lost_packets"})
 # Conditions of the book; crossed and locked are the market's, the rest the feed's.
 BOOK = frozenset(
     {"crossed_book", "locked_book", "unknown_order", "duplicate_order", "negative_size"}
@@ -38,6 +39,8 @@ class Summary:
     last_time: str = ""
     dates: list[str] = field(default_factory=list)
     journal_bytes: int = 0
+    new_rows: int = 0  # this run's, the log's own included
+    resumed_rows: int = 0  # of this feed, kept by an interrupted run
     recovered_rows: int = 0
     cut_tails: list[str] = field(default_factory=list)
 
@@ -53,6 +56,7 @@ class Summary:
             "messages": self.messages, "rows": self.rows, "conditions": self.conditions,
             "refused_values": self.refused, "damage": self.damage, "kept_aside": self.aside,
             "first_time": self.first_time, "last_time": self.last_time, "dates": self.dates,
+            "new_rows": self.new_rows, "resumed_rows": self.resumed_rows,
             "journal_bytes": self.journal_bytes, "recovered_rows": self.recovered_rows,
             "cut_tails": self.cut_tails, "good": self.is_good,
         }  # fmt: skip
@@ -60,7 +64,7 @@ class Summary:
 
 def summarise(
     feed: Feed, data: Path, seconds: float, *, refused: Mapping[str, int], recovered: int,
-    cut_tails: list[CutTail],
+    cut_tails: list[CutTail], new_rows: int, resumed: int,
 ) -> Summary:  # fmt: skip
     """Count what a data directory holds after a run."""
     snapshot = Database(data).snapshot()
@@ -68,7 +72,8 @@ def summarise(
         feed=feed.name, data=data, seconds=seconds, messages=feed.messages, rows={},
         conditions=dict(sorted(feed.health.counts.items())), refused=dict(refused),
         damage=[str(error) for error in feed.health.damage], aside=len(feed.health.aside),
-        recovered_rows=recovered, cut_tails=[str(cut) for cut in cut_tails],
+        new_rows=new_rows, resumed_rows=resumed, recovered_rows=recovered,
+        cut_tails=[str(cut) for cut in cut_tails],
     )  # fmt: skip
     times: list[int] = []
     dates: set[str] = set()
@@ -101,51 +106,73 @@ def command_name() -> str:
 def show(found: Summary, *, port: int | None = None) -> None:
     """Print the summary and three commands to try next."""
     market = {name: rows for name, rows in found.rows.items() if name not in _LOG_NAMES and rows}
-    rate = found.messages / found.seconds if found.seconds else 0.0
+    seconds = max(found.seconds, 1e-9)
     print(f"\ncaptured  {found.feed}")
     print(
-        f"          {found.messages:,} messages in {found.seconds:.1f} s ({rate:,.0f} messages/s,"
-        f" {sum(found.rows.values()) / max(found.seconds, 1e-9):,.0f} rows/s)"
+        f"          {found.messages:,} messages in {found.seconds:.1f} s"
+        f" ({found.messages / seconds:,.0f} messages/s, {found.new_rows / seconds:,.0f} rows/s)"
     )
     if found.first_time:
         print(f"          {found.first_time} to {found.last_time} (UTC)")
     width = max([len(name) for name in market] + [10])
-    print("rows      " + "\n          ".join(f"{n:{width}} {r:>13,}" for n, r in market.items()))
+    rows = [f"{name:{width}} {count:>13,}" for name, count in market.items()] or ["none"]
+    print("rows      " + "\n          ".join(rows))
+    _show_conditions(found, has_book="quote" in market or "book" in market)
+    _show_past(found)
+    dates = f"   dates {', '.join(found.dates)}" if found.dates else ""
+    print(f"journal   {_size(found.journal_bytes)}{dates}")
+    print(f"data      {found.data}")
+    if port:
+        print(f"port      {port} (q IPC, loopback)")
+    if market:
+        _try_next(found, market)
+
+
+def _show_conditions(found: Summary, *, has_book: bool) -> None:
     gaps = {name: n for name, n in found.conditions.items() if name in GAPS}
     book = {name: n for name, n in found.conditions.items() if name in BOOK}
     other = {n: c for n, c in found.conditions.items() if n not in gaps and n not in book}
     print(f"gaps      {_listed(gaps) or 'none'}")
-    print(f"book      {_listed(book) or 'healthy: never crossed or locked, every order known'}")
+    if book or has_book:
+        print(f"book      {_listed(book) or 'healthy: never crossed or locked, every order known'}")
     if other:
         print(f"noticed   {_listed(other)}")
     if found.refused:
         print(f"refused   {_listed(found.refused)} (values too large to be exact became null)")
     if found.aside:
         print(f"aside     {found.aside} refused messages kept in {found.data / 'aside'}")
+
+
+def _show_past(found: Summary) -> None:
     for line in found.cut_tails:
         print(f"recovered {line}")
     if found.recovered_rows:
         print(f"recovered {found.recovered_rows:,} rows from the journal of an earlier run")
-    print(f"journal   {found.journal_bytes / 1e6:,.1f} MB   dates {', '.join(found.dates)}")
-    print(f"data      {found.data}")
-    if port:
-        print(f"port      {port} (q IPC, loopback)")
-    _try_next(found)
+    if found.resumed_rows:
+        print(f"resumed   after {found.resumed_rows:,} rows of this feed that were there already")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
 
 
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def _try_next(found: Summary) -> None:
-    name, data = command_name(), found.data
+def _try_next(found: Summary, market: Mapping[str, int]) -> None:
+    name, data = shlex.quote(command_name()), shlex.quote(str(found.data))
     vwap = "SELECT sym, sum(price*size)/sum(size) AS vwap, sum(size) AS volume"
     bars = (
         "SELECT time_bucket(INTERVAL 1 minute, time::TIMESTAMP) AS minute, sym,"
         " arg_min(price, seq) AS open, max(price) AS high, min(price) AS low,"
         " arg_max(price, seq) AS close FROM trade GROUP BY ALL ORDER BY ALL"
     )
+    asked = [f"{vwap} FROM trade GROUP BY sym ORDER BY volume DESC", bars]
+    if "trade" not in market:
+        fullest = max(market, key=lambda table: market[table])
+        asked = [f"SELECT * FROM {fullest} LIMIT 10"]  # noqa: S608 - shown, not run
     print("\ntry next")
-    print(f'  {name} sql --data {data} "{vwap} FROM trade GROUP BY sym ORDER BY volume DESC"')
-    print(f'  {name} sql --data {data} "{bars}"')
+    for question in asked:
+        print(f'  {name} sql --data {data} "{question}"')
     print(f"  {name} journal verify --data {data}")

@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 # kdb+ counts nanoseconds since 2000-01-01 UTC; so does everything inside.
 EPOCH_UNIX_NS = 946_684_800_000_000_000
@@ -98,6 +98,16 @@ def session_start_ns(session: date, *, zone: str = "UTC", roll_ns: int = 0) -> i
     midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
     wall = midnight + timedelta(seconds=seconds)
     return from_unix_ns(int(wall.timestamp()) * 1_000_000_000) + nanos
+
+
+def is_zone(name: str) -> bool:
+    """Tell whether a name is a time zone's, such as America/New_York or UTC."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # A folder of zones, such as "America", is an OSError.
+        return False
+    return True
 
 
 def midnight_ns(session: date, zone: str = "UTC") -> int:

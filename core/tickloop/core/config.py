@@ -10,8 +10,8 @@ import types
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
-from zoneinfo import ZoneInfo
 
+from tickloop.core.clock import is_zone
 from tickloop.core.errors import ConfigError
 
 
@@ -26,7 +26,10 @@ class PlantConfig:
     name: str = "tickloop"
     sync: Literal["none", "interval", "batch"] = "interval"
     sync_interval_ms: float = field(default=100.0, metadata=_at_least(1, "ms"))
-    zone: str = field(default="", metadata={"zone": True})  # of the session; empty: the feed's
+    # Of the session; empty: the feed's.
+    zone: str = field(
+        default="", metadata={"check": is_zone, "expected": "a time zone such as America/New_York"}
+    )
     roll_minutes: int = field(
         default=0, metadata={"minimum": 0, "maximum": 1439, "unit": "minutes after local midnight"}
     )
@@ -108,7 +111,8 @@ def load(path: Path | None) -> Config:
 def _not_toml(path: Path, text: str, reason: str) -> str:
     at = re.search(r" \(at line (\d+), column (\d+)\)", reason)
     if at is None:
-        return f"{path}: not TOML: {reason}"
+        end = text.count("\n") + 1 if reason.endswith("(at end of document)") else 1
+        return f"{path}:{end}: not TOML: {reason}"
     line = text.split("\n")[int(at[1]) - 1].strip()
     column = f"column {at[2]} of {line[:60]!r}"
     return f"{path}:{at[1]}: not TOML: {reason.replace(at[0], '')} at {column}"
@@ -195,22 +199,12 @@ def _value(hint: Any, value: object, item: Any, place: _Place) -> object:
         if not math.isfinite(value):
             raise ConfigError(f"{place}: {value} seen, a finite number expected")
     _check_bounds(value, item.metadata, place)
-    if item.metadata.get("zone") and value and not _is_zone(str(value)):
-        raise ConfigError(
-            f"{place}: {value!r} seen, a time zone such as 'America/New_York' expected"
-        )
     return value
 
 
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
-
-
 def _check_bounds(value: object, bounds: Any, place: _Place) -> None:
+    if "check" in bounds and value and not bounds["check"](value):
+        raise ConfigError(f"{place}: {value!r} seen, {bounds['expected']} expected")
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
     unit = f" {bounds['unit']}" if bounds.get("unit") else ""
@@ -231,7 +225,8 @@ def _fits(hint: Any, value: object) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
+    # A table's entries are looked at one by one, so that a refusal names the entry.
+    return isinstance(value, origin or hint)
 
 
 def _expected(hint: Any) -> str:
@@ -239,7 +234,13 @@ def _expected(hint: Any) -> str:
         return "one of " + ", ".join(repr(option) for option in get_args(hint))
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(_expected(option) for option in get_args(hint))
-    names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "a string",
+        bool: "true or false",
+        types.NoneType: "nothing",
+    }
     return names.get(hint, "a table")
 
 

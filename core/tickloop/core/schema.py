@@ -123,7 +123,7 @@ DEPTH = _table(
     Column(
         "size",
         Kind.SIZE,
-        "new total at the price; 0: gone, or no longer one of the best levels kept",
+        "new total at the price; 0: no longer among the best levels kept",
     ),
     Column("orders", Kind.INT, "orders at the price; null where the venue does not say"),
     _EX,

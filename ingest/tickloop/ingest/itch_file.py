@@ -35,7 +35,8 @@ class ItchFile:
         if session_date is None:
             raise FeedError(
                 f"{path.name}: no date in the file's name (such as 12302019, 2019-12-30 or"
-                " S123019-v50), and ITCH stamps name no day; give the session date"
+                " S123019-v50), and ITCH stamps name no day; give the"
+                " session date (--date YYYY-MM-DD)"
             )
         self.name = f"itch:{path.name}"
         self.venue = venue

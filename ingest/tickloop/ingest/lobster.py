@@ -74,8 +74,9 @@ class LobsterFile:
         if not self._symbol or session is None:
             raise FeedError(
                 f"{path}: its name tells no {'date' if self._symbol else 'symbol'}, expected"
-                " SYMBOL_YYYY-MM-DD_START_END_message_LEVELS.csv; rename it, or give the symbol"
-                " and the session date"
+                " SYMBOL_YYYY-MM-DD_START_END_message_LEVELS.csv; rename it, or give"
+                f" {'the session date' if self._symbol else 'the symbol'}"
+                f" ({'--date YYYY-MM-DD' if self._symbol else '--symbol NAME'})"
             )
         self._midnight_ns = midnight_ns(session, context.zone)
         self._time = NULL_TIME
@@ -86,7 +87,7 @@ class LobsterFile:
             try:
                 messages = self._lines(opened, self._message_file, width=MESSAGE_WIDTH)
                 source = self._quote_source(opened)
-                yield slice_of(self._instrument())
+                self._declare()
             except (FeedError, SchemaError) as error:
                 self.health.damage.append(FeedError(f"{self.name}: {error}"))
                 return
@@ -106,13 +107,16 @@ class LobsterFile:
         lines = self._lines(opened, self._book_file, width=4 * levels)
         return _BookFile(lines, levels=levels, context=context, health=self.health)
 
-    def _instrument(self) -> Batch:
+    def _declare(self) -> None:
         symbol = self._context.symbols.id(self._symbol)
         self._context.instruments.declare(symbol, price_unit=PRICE_UNIT, size_unit=SIZE_UNIT)
+
+    def _instrument(self, time: int) -> Batch:
+        symbol = self._context.symbols.id(self._symbol)
         return Batch(
             INSTRUMENT,
             {
-                "time": np.array([self._midnight_ns]),
+                "time": np.array([time]),
                 "sym": np.array([symbol], dtype=np.int32),
                 "kind": self._context.symbols.ids(["equity"]),
                 "price_unit": np.array([PRICE_UNIT], dtype=np.int32),
@@ -131,6 +135,8 @@ class LobsterFile:
                 self.health.damage.append(_not_lobster(lines.name, len(good)))
                 return
             messages = self._stamp(parsed.values, number)
+            if number == 0:
+                yield slice_of(self._instrument(int(messages.time[np.argmax(good)])))
             values = np.ascontiguousarray(parsed.values[good])
             kept = messages.take(good)
             batches = [

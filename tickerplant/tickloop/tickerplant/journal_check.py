@@ -10,7 +10,7 @@ import numpy as np
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import iso
-from tickloop.core.errors import JournalError
+from tickloop.core.errors import CorruptJournalError, JournalError
 from tickloop.core.schema import JOURNAL
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import sidecar
@@ -183,6 +183,11 @@ def repair(path: Path, catalog: Catalog, door: FileDoor) -> Repaired | None:
     verdict = verify(path, catalog)
     if verdict.is_good:
         return None
+    if not verdict.messages:
+        raise CorruptJournalError(
+            f"{path}: no message in its {verdict.size} bytes, so nothing of it can be kept: is it a"
+            " log? move it away to start without it"
+        )
     reader = LogReader(path, catalog)
     target = path.with_suffix(".log.repaired")
     _Copy(reader, catalog, door, target).run(verdict.damage)

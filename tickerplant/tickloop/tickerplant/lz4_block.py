@@ -1,5 +1,7 @@
-"""Raw LZ4 blocks: literals and copies of what was produced before. Arrow's codec for them does
-not say how much it produced, so a block that ends early would read as whatever memory held.
+"""Raw LZ4 blocks: literals and copies of what was produced before.
+
+Arrow's codec for them does not say how much it produced, so a block that ends early would read as
+whatever memory held.
 
 Source: the LZ4 block format description.
 """

@@ -166,7 +166,7 @@ class Rdb:
 def _create_header(path: Path) -> npt.NDArray[np.int64]:
     unnamed = path.with_name("." + path.name)
     with unnamed.open("xb+") as file:
-        file.truncate(_HEADER_BYTES)
+        os.posix_fallocate(file.fileno(), 0, _HEADER_BYTES)
         words = np.frombuffer(mmap.mmap(file.fileno(), _HEADER_BYTES), dtype=np.int64)
     words[_PUBLISHED] = words[_RELEASED] = NO_SEQ
     words[_BOOT : _BOOT_REST + 1] = _boot_id()

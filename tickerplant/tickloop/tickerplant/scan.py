@@ -108,10 +108,10 @@ def _is_at(
     """Tell whether names[first:last] and a NUL stand at `position`."""
     if position + last - first >= end or log[U(position + last - first)] != 0:
         return False
-    for index in range(last - first):
-        if names[U(first + index)] != log[U(position + index)]:
-            return False
-    return True
+    index = 0
+    while index < last - first and names[U(first + index)] == log[U(position + index)]:
+        index += 1
+    return index == last - first
 
 
 @inline_kernel

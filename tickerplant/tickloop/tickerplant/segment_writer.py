@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tickloop.core.batch import Columns
 from tickloop.core.dialects.numpy import surface_dtype
+from tickloop.core.errors import StoreError
 from tickloop.core.schema import Kind, Table
 from tickloop.tickerplant.file_door import FileDoor, Piece
 from tickloop.tickerplant.segment import (
@@ -44,7 +45,7 @@ class _Heap:
 
     def _grow(self, needed: int) -> None:
         self._capacity = max(needed, 2 * self._capacity)
-        os.ftruncate(self._descriptor, self._capacity)
+        _reserve(self._path, self._descriptor, self._capacity)
         self._map = mmap.mmap(self._descriptor, self._capacity)
 
     def append(self, texts: Sequence[bytes]) -> npt.NDArray[np.int64]:
@@ -81,8 +82,7 @@ class SegmentWriter:
         }
         # Readers find the file only when its header is whole.
         unnamed = path.with_name("." + path.name)
-        self._descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-        os.ftruncate(self._descriptor, size)
+        self._descriptor = _create(unnamed, size)
         _write_at(self._descriptor, header_bytes(fields, header, capacity, rows=0), 0)
         data = mmap.mmap(self._descriptor, size)
         self.blocks = blocks_of(data, fields, capacity)
@@ -140,6 +140,30 @@ def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     while left:
         written = os.pwrite(descriptor, left, offset)
         left, offset = left[written:], offset + written
+
+
+def _create(path: Path, size: int) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        _reserve(path, descriptor, size)
+    except BaseException:
+        os.close(descriptor)
+        path.unlink()
+        raise
+    return descriptor
+
+
+def _reserve(path: Path, descriptor: int, size: int) -> None:
+    """Give a file its disk blocks now: a store into a mapped hole of a full disk kills."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        table = path.name.strip(".").partition(".")[0]
+        raise StoreError(
+            f"{path.parent}: {size} bytes for rows of {table} could not be had"
+            f" ({error.strerror}); what was acknowledged is in the journal: free some space and"
+            " run again"
+        ) from error
 
 
 def write_segment(door: FileDoor, path: Path, parts: Sequence["Rows"]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tickloop.app.feed_options import feed_options, specification
-from tickloop.app.options import data_option, json_option, new_data
+from tickloop.app.options import FiniteRange, data_option, json_option, new_data
 from tickloop.core.clock import today_utc
 from tickloop.core.config import load
 
@@ -17,7 +17,7 @@ from tickloop.core.config import load
 @click.option("--feed", required=True, metavar="KIND:PATH", help="As for `tickloop run`.")
 @data_option
 @feed_options
-@click.option("--seconds", type=click.FloatRange(min=0.1), help="Stop after this long.")
+@click.option("--seconds", type=FiniteRange(min=0.1), help="Stop after this long.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Open the plant's q port here.")
 @json_option
 def capture(
@@ -44,7 +44,5 @@ def capture(
         print(json.dumps(done.as_json()))
         return 0 if done.is_good else 1
     rows = sum(done.rows.values())
-    print(f"captured {done.messages:,} messages, {rows:,} rows from {done.feed} into {done.data}")
-    for damage in done.damage:
-        print(f"damage: {damage}")
+    print(f"captured {done.messages:,} messages from {done.feed}; {rows:,} rows in {done.data}")
     return 0 if done.is_good else 1

@@ -38,14 +38,28 @@ def _python() -> Finding:
 
 
 def _disk(data: Path) -> Finding:
-    folder = data
-    while not folder.exists():
-        folder = folder.parent
+    folder = _existing(data)
     free = shutil.disk_usage(folder).free
     seen = f"{free / 2**30:.1f} GiB free at {folder.resolve()}"
     if free >= _DISK_BYTES:
         return Finding("disk", "ok", seen)
     return Finding("disk", "warning", seen, "a day of one exchange takes 5 GiB: free some space")
+
+
+def _writable(data: Path) -> Finding:
+    folder = _existing(data)
+    if not folder.is_dir():
+        fix = "give --data a directory, or a path where none exists yet"
+        return Finding("data", "problem", f"{folder} is no directory", fix)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("data", "problem", f"{folder} is not writable", "give another --data")
+    return Finding("data", "ok", f"{folder.resolve()} is writable")
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
 
 
 def _memory() -> Finding:
@@ -126,7 +140,7 @@ def _java() -> Finding:
 def examine(config: Config, data: Path) -> Iterator[Finding]:
     """Run every check; none changes anything."""
     checks: list[Callable[[], Finding]] = [
-        _python, lambda: _disk(data), _memory, _files,
+        _python, lambda: _writable(data), lambda: _disk(data), _memory, _files,
         lambda: _port(config.serve.host, config.serve.port), _clock, _kernels,
         lambda: _optional("pykx", "subscribe and publish as a kdb+ client"),
         lambda: _optional("pandas", "results as data frames"), _java,

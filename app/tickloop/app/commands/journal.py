@@ -145,7 +145,7 @@ def verify(path: Path | None, data: Path | None, config_path: Path | None, as_js
         )
         for damage in verdict.damage:
             print(f"  {damage}")
-        if not verdict.is_good:
+        if verdict.damage and verdict.messages:
             print(f"  keep what is good with: tickloop journal repair {file}")
     return 0 if good else 1
 
@@ -168,7 +168,9 @@ def repair(path: Path | None, data: Path | None, config_path: Path | None) -> in
 
     files, catalog = _logs(path, data)
     directory = DataDirectory(files[0].parent.parent)
-    directory.hold()
+    # A log that was copied out of its data directory is nobody else's.
+    if files[0].parent.name == "journal" and (directory.root / "lock").exists():
+        directory.hold()
     try:
         for file in files:
             done = mend(file, catalog, OsFileDoor())

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from tickloop.app.options import data_option, newest_data
-from tickloop.core.errors import QueryError
+from tickloop.core.errors import DataDirectoryError, QueryError
 
 _FORMS = ("table", "csv", "json", "parquet")
 
@@ -39,12 +39,19 @@ def sql(
     from tickloop.analytics import result
     from tickloop.analytics.sql import SqlSession
     from tickloop.tickerplant.database import Database
+    from tickloop.tickerplant.history import KdbHistory
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is for files: add --output FILE")
     if statement == "-":
         statement = sys.stdin.read()
-    session = SqlSession(Database(newest_data(data)), memory=memory)
+    root = newest_data(data)
+    if not (root / "manifest.json").exists() and KdbHistory(root, "").is_empty:
+        raise DataDirectoryError(
+            f"{root} holds neither a capture nor a kdb+ database; `tickloop run --data DIR` makes"
+            " one to ask"
+        )
+    session = SqlSession(Database(root), memory=memory)
     try:
         found = session.query(statement)
     except KeyboardInterrupt as error:

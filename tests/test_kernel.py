@@ -1,0 +1,174 @@
+"""Kernels compile once and early, and operators need nothing but NumPy and Numba."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numba
+import pytest
+
+from tickloop.core import kernel as kernels
+
+pytestmark = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="nothing is compiled without the JIT"
+)
+
+ALL = """
+import importlib, pkgutil, tickloop
+for module in pkgutil.walk_packages(tickloop.__path__, "tickloop."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+COUNT = """
+from tickloop.core import kernel
+def signatures():
+    return {f.py_func.__module__ + "." + f.py_func.__name__: len(f.signatures)
+            for f, _ in kernel._KERNELS}
+"""
+
+CAPTURE = (
+    ALL
+    + COUNT
+    + """
+import json, sys
+from tickloop.app.cli import exit_code
+kernel.warm_up()
+before = signatures()
+data = ["--data", sys.argv[1]]
+answers = [
+    exit_code(["run", "--messages", "20000", "--symbols", "5", "--port", "0", *data]),
+    exit_code(["sql", "select count(*) from trade", *data]),
+    exit_code(["journal", "verify", *data]),
+]
+after = signatures()
+print(json.dumps({
+    "declared": {f.py_func.__module__ + "." + f.py_func.__name__: len(s)
+                 for f, s in kernel._KERNELS},
+    "before": before,
+    "answers": answers, "more": {name: (before[name], count) for name, count in after.items()
+             if count != before[name]},
+}))
+"""
+)
+
+SMALL = """
+import json
+from tickloop.core import interleave, kernel, units
+cold = kernel.is_cold()
+calls = []
+compiled = kernel.warm_up(lambda done, total: calls.append((done, total)))
+print(json.dumps([cold, compiled, calls, kernel.is_cold()]))
+"""
+
+LIGHT = """
+import importlib, pkgutil, sys
+ALLOWED = {"tickloop", "numpy", "numba", "llvmlite", *sys.stdlib_module_names}
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        # NumPy and Numba look for optional companions, which an ImportError tells are absent.
+        if name.partition(".")[0] not in ALLOWED and not name.startswith("_sysconfigdata"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocker())
+import tickloop.core
+names = [m.name for m in pkgutil.walk_packages(tickloop.core.__path__, "tickloop.core.")]
+for name in names:
+    importlib.import_module(name)
+foreign = {name.partition(".")[0] for name in sys.modules} - ALLOWED
+# Loaded by the interpreter itself as it starts.
+foreign -= {"__main__", "_distutils_hack"}
+foreign = {name for name in foreign if not name.startswith("_sysconfigdata")}
+print(len(names), sorted(n for n in foreign if sys.modules[n].__spec__ is not None))
+"""
+
+
+def _python(code: str, *arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_capture_compiles_nothing_that_was_not_declared(tmp_path: Path) -> None:
+    seen: dict[str, Any] = json.loads(_python(CAPTURE, str(tmp_path / "day")))
+    assert seen["answers"] == [0, 0, 0]
+    assert seen["before"] == seen["declared"]
+    assert len(seen["declared"]) > 40
+    assert seen["more"] == {}
+
+
+def test_a_second_process_loads_what_the_first_one_compiled(tmp_path: Path) -> None:
+    first = json.loads(_python(SMALL, XDG_CACHE_HOME=str(tmp_path)))
+    second = json.loads(_python(SMALL, XDG_CACHE_HOME=str(tmp_path)))
+    total = len(first[2]) - 1
+    calls = [[done, total] for done in range(total + 1)]
+    assert first == [True, total, calls, False]
+    assert second == [False, 0, calls, False]
+
+
+def test_without_the_jit_nothing_is_compiled_or_cached(tmp_path: Path) -> None:
+    environment = {"XDG_CACHE_HOME": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    assert json.loads(_python(SMALL, **environment)) == [False, 0, [], False]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_core_imports_with_only_numpy_and_numba() -> None:
+    count, _, foreign = _python(LIGHT).partition(" ")
+    assert int(count) > 15
+    assert foreign == "[]"
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "tickloop" / "core"
+    root.mkdir(parents=True)
+    (root / "one.py").write_text(
+        "from tickloop.core.two import (\n    LIMIT,\n)\n"
+        "from tickloop.core import three\n\n@kernel()\n"
+    )
+    for name in ("two", "three", "four"):
+        (root / f"{name}.py").write_text("LIMIT = 1\n")
+    monkeypatch.setattr(kernels, "_source_roots", lambda: [root.parent])
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"), [("one", True), ("two", True), ("three", True), ("four", False)]
+)
+def test_the_cache_follows_kernels_and_the_constants_compiled_into_them(
+    sources: Path, name: str, counts: bool
+) -> None:
+    before = kernels.cache_directory()
+    assert kernels.cache_directory() == before
+    path = sources / f"{name}.py"
+    path.write_text(path.read_text() + "# changed\n")
+    assert (kernels.cache_directory() != before) == counts
+
+
+@pytest.mark.parametrize(
+    ("cache", "home", "expected"),
+    [("/c", "/h", "/c/tickloop/kernels"), ("", "/h", "/h/.cache/tickloop/kernels")],
+)
+def test_the_cache_lies_where_caches_lie(
+    monkeypatch: pytest.MonkeyPatch, cache: str, home: str, expected: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    monkeypatch.setenv("HOME", home)
+    assert kernels.cache_directory().parent == Path(expected)
+
+
+def test_without_a_home_the_cache_is_a_users_own_temporary_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    assert kernels.cache_directory().parent.name == f"tickloop-kernels-{os.getuid()}"
