@@ -106,6 +106,10 @@ class Decoder:
             row = found.messages[message : message + 1]
             yield self._batch(log, int(row[0, TABLE_INDEX]), row, None)
 
+    def run(self, log: npt.NDArray[np.uint8], messages: npt.NDArray[np.int64]) -> Batch:
+        """Give messages of one table as one batch."""
+        return self._batch(log, int(messages[0, TABLE_INDEX]), messages, None)
+
     def _batch(
         self,
         log: npt.NDArray[np.uint8],
