@@ -168,6 +168,10 @@ class Decoder:
         for message, index in enumerate(found.messages[:, TABLE_INDEX].tolist()):
             yield self._batch(log, index, found.messages, np.array([message]), None)
 
+    def run(self, log: npt.NDArray[np.uint8], messages: npt.NDArray[np.int64]) -> Batch:
+        """Give messages of one table as one batch."""
+        return self._batch(log, int(messages[0, TABLE_INDEX]), messages, None)
+
     def _batch(
         self,
         log: npt.NDArray[np.uint8],

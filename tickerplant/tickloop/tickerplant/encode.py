@@ -79,13 +79,13 @@ class Encoder:
     def __init__(self, names: Names, *, fractional: bool) -> None:
         self._names = names
         self._fractional = fractional
-        self._layouts: dict[str, Layout] = {}
+        self._layouts: dict[Table, Layout] = {}
 
     def layout(self, table: Table) -> Layout:
-        """Give a table's layout."""
-        found = self._layouts.get(table.name)
+        """Give a table's layout; a table with fewer columns has one of its own."""
+        found = self._layouts.get(table)
         if found is None:
-            found = self._layouts[table.name] = Layout(table, self._fractional)
+            found = self._layouts[table] = Layout(table, self._fractional)
         return found
 
     def empty(self, table: Table) -> Batch:
@@ -118,9 +118,7 @@ class Encoder:
     def publication(self, rows: Batch, columns: bytes | None = None) -> bytes:
         """Encode rows as one asynchronous wire message ``(`upd;`table;+columns)``."""
         body = self.columns(rows) if columns is None else columns
-        prefix = bytearray(self.layout(rows.table).wire_prefix)
-        struct.pack_into("<I", prefix, 4, len(prefix) + len(body))
-        return bytes(prefix) + body
+        return _wire(self.layout(rows.table), body)
 
     def publish_rows(self, table: Table, records: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
         """Encode each packed record as a wire message of its own, back to back."""
@@ -146,6 +144,17 @@ class Encoder:
             raw, layout.record_columns, prefix_array, framed, names.blob, names.ends, out, ends
         )
         return out[:size]
+
+
+def wire_of_logged(layout: Layout, logged: bytes) -> bytes:
+    """Turn a log message that has all columns into a wire message, without decoding it."""
+    return _wire(layout, logged[len(layout.log_prefix) :])
+
+
+def _wire(layout: Layout, columns: bytes) -> bytes:
+    prefix = bytearray(layout.wire_prefix)
+    struct.pack_into("<I", prefix, 4, len(prefix) + len(columns))
+    return bytes(prefix) + columns
 
 
 def _text_items(values: npt.NDArray[np.generic]) -> list[bytes]:
