@@ -12,7 +12,7 @@ from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.schema import Kind, Table
 from tickloop.core.symbols import NAME_BYTES_MAX
 from tickloop.tickerplant.layout import GENERAL, SYMBOL, Layout
-from tickloop.tickerplant.little_endian import LOW_SEVEN, U, read_u48, read_u64
+from tickloop.tickerplant.little_endian import U, read_u48, read_u64, same_bytes, zero_bytes
 
 # Per message: start, end, table, rows, columns, then one data position a column.
 START, END, TABLE_INDEX, ROWS, COLUMNS, FIRST_COLUMN = 0, 1, 2, 3, 4, 5
@@ -40,8 +40,7 @@ def _head(log: npt.NDArray[np.uint8], position: int) -> tuple[int, int, int]:
 @inline_kernel
 def _ends_in(word: np.uint64) -> int:
     """Count the zero bytes of a word."""
-    # The high bit of each byte: set where all others are zero, then where it is zero itself.
-    ends = ~(((word & LOW_SEVEN) + LOW_SEVEN) | word | LOW_SEVEN) >> U(7)
+    ends = zero_bytes(word) >> U(7)
     ends += ends >> U(32)
     ends += ends >> U(16)
     return int((ends + (ends >> U(8))) & U(15))
@@ -85,53 +84,28 @@ def _skip_texts(log: npt.NDArray[np.uint8], position: int, end: int, count: int)
 
 
 @inline_kernel
-def _skip_column(
-    log: npt.NDArray[np.uint8], position: int, end: int, count: int, q_type: int, width: int
-) -> int:
-    if q_type == SYMBOL:
-        return _skip_names(log, position, end, count)
-    if q_type == GENERAL:
-        return _skip_texts(log, position, end, count)
-    position += count * width
-    return position if position <= end else -1
-
-
-@inline_kernel
-def _is_at(
+def _table_at(
     log: npt.NDArray[np.uint8],
     position: int,
     end: int,
-    names: npt.NDArray[np.uint8],
-    first: int,
-    last: int,
-) -> bool:
-    """Tell whether names[first:last] and a NUL stand at `position`."""
-    if position + last - first >= end or log[U(position + last - first)] != 0:
-        return False
-    index = 0
-    while index < last - first and names[U(first + index)] == log[U(position + index)]:
-        index += 1
-    return index == last - first
-
-
-@inline_kernel
-def _find_table(
-    log: npt.NDArray[np.uint8],
-    position: int,
-    end: int,
-    names: npt.NDArray[np.uint8],
-    name_ends: npt.NDArray[np.int64],
+    prefixes: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
 ) -> int:
-    """Match a NUL-terminated table name; -1 if torn, -2 if unknown."""
-    stop = position
-    while stop < end and log[U(stop)] != 0 and stop - position < NAME_BYTES_MAX:
-        stop += 1
-    if stop >= end:
-        return -1
-    for table in range(name_ends.shape[0] - 1):
-        if _is_at(log, position, end, names, name_ends[table], name_ends[table + 1]):
+    """Find the table whose messages begin like the bytes here; -1 if torn, -2 if there is none."""
+    torn = False
+    for table in range(ends.shape[0] - 1):
+        first, last = ends[table], ends[table + 1]
+        index = 0
+        while (
+            first + index < last
+            and position + index < end
+            and prefixes[U(first + index)] == log[U(position + index)]
+        ):
+            index += 1
+        if first + index == last:
             return table
-    return -2
+        torn |= position + index == end
+    return -1 if torn else -2
 
 
 @inline_kernel
@@ -157,50 +131,42 @@ def _read_columns(
     position += 6
     rows = -1
     for index in range(columns):
-        column = index if index < columns - 1 else known - 1
+        column = index + 1 if index < columns - 1 else known
         if position + 6 > end:
             return -1
         q_type, attribute, count = _head(log, position)
         if rows < 0:
             rows = count
-        wanted, width = shapes[U(table), U(1 + column), U(0)], shapes[U(table), U(1 + column), U(1)]
-        if q_type != wanted or attribute > 4 or count != rows or rows < 0:
+        if q_type != shapes[U(table), U(column), U(0)] or attribute > 4 or count != rows:
             return -2
-        messages[U(number), U(FIRST_COLUMN + index)] = position + 6
-        position = _skip_column(log, position + 6, end, rows, q_type, width)
-        if position < 0:
-            return position
+        position += 6
+        messages[U(number), U(FIRST_COLUMN + index)] = position
+        width = shapes[U(table), U(column), U(1)]
+        if width > 0:
+            position += rows * width
+        elif q_type == SYMBOL:
+            position = _skip_names(log, position, end, rows)
+        else:
+            position = _skip_texts(log, position, end, rows)
+        if position < 0 or position > end or rows < 0:
+            return position if position < -1 else -1 if rows >= 0 else -2
     messages[U(number), U(ROWS)] = rows
     messages[U(number), U(COLUMNS)] = columns
     return position
 
 
-@inline_kernel
-def _skip_upd(
-    log: npt.NDArray[np.uint8], position: int, end: int, upd: npt.NDArray[np.uint8]
-) -> int:
-    """Go past what every message begins with; -1 if torn, -2 if something else is there."""
-    for index in range(upd.shape[0]):
-        if position + index >= end:
-            return -1
-        if log[U(position + index)] != upd[index]:
-            return -2
-    return position + len(upd)
-
-
 @kernel(
     "UniTuple(int64, 3)(uint8[::1], int64, int64, int64, uint8[::1], int64[::1],"
-    " int64[:, :, ::1], uint8[::1], int64[:, ::1])",
+    " int64[:, :, ::1], int64[:, ::1])",
 )
 def _scan(
     log: npt.NDArray[np.uint8],
     position: int,
     end: int,
     enough: int,
-    names: npt.NDArray[np.uint8],
-    name_ends: npt.NDArray[np.int64],
+    prefixes: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
     shapes: npt.NDArray[np.int64],
-    upd: npt.NDArray[np.uint8],
     messages: npt.NDArray[np.int64],
 ) -> tuple[int, int, int]:
     """Fill `messages` up to the first that ends at `enough` or later.
@@ -211,16 +177,14 @@ def _scan(
     for count in range(messages.shape[0]):
         if position >= min(end, enough):
             return count, position, 0
-        at = _skip_upd(log, position, end, upd)
-        if at < 0:
-            return count, position, -at
         # Most messages are of the table that the one before was of.
-        if not _is_at(log, at, end, names, name_ends[table], name_ends[table + 1]):
-            table = _find_table(log, at, end, names, name_ends)
+        size = ends[table + 1] - ends[table]
+        if position + size > end or not same_bytes(log, position, prefixes, ends[table], size):
+            table = _table_at(log, position, end, prefixes, ends)
             if table < 0:
                 return count, position, -table
-        at += name_ends[table + 1] - name_ends[table] + 1
-        at = _read_columns(log, at, end, table, shapes, messages, count)
+            size = ends[table + 1] - ends[table]
+        at = _read_columns(log, position + size, end, table, shapes, messages, count)
         if at < 0:
             return count, position, -at
         messages[count, START] = position
@@ -243,14 +207,14 @@ class Scanner:
     """Finds messages of a catalog's tables in log bytes."""
 
     def __init__(
-        self, catalog: Catalog, *, at_a_time: int = 16_384, bytes_at_a_time: int = 4 << 20
+        self, catalog: Catalog, *, at_a_time: int = 8192, bytes_at_a_time: int = 4 << 20
     ) -> None:
         layouts = [Layout(table, catalog.fractional) for table in catalog]
         self.layouts = layouts
         most = max(len(layout.types) for layout in layouts)
-        names = [layout.table.name.encode() for layout in layouts]
-        self._names = np.frombuffer(bytearray(b"".join(names)), dtype=np.uint8)
-        self._name_ends = np.cumsum([0, *map(len, names)], dtype=np.int64)
+        prefixes = [UPD.tobytes() + layout.table.name.encode() + b"\0" for layout in layouts]
+        self._prefixes = np.frombuffer(bytearray(b"".join(prefixes)), dtype=np.uint8)
+        self._prefix_ends = np.cumsum([0, *map(len, prefixes)], dtype=np.int64)
         self._shapes = np.zeros((len(layouts), 1 + most, 2), dtype=np.int64)
         for index, layout in enumerate(layouts):
             columns = len(layout.types)
@@ -270,21 +234,32 @@ class Scanner:
 
         It goes on to the message that ends past `bytes_at_a_time`, and never past `end`.
         """
-        messages = np.empty((self._at_a_time, FIRST_COLUMN + self._most), dtype=np.int64)
-        count, stopped, outcome = _scan(
-            log, start, end, start + self._bytes_at_a_time, self._names, self._name_ends,
-            self._shapes, UPD, messages,
-        )  # fmt: skip
-        return Found(messages[:count], stopped, Outcome(outcome))
+        return self._scan(log, start, end, self._room())
 
     def scan_all(self, log: npt.NDArray[np.uint8], start: int, end: int) -> Iterator[Found]:
-        """Find all messages, some thousands at a time; the last one says why the scan stopped."""
+        """Find all messages, some thousands at a time; the last one says why the scan stopped.
+
+        What was found is valid until the next is asked for.
+        """
+        room = self._room()
         while True:
-            found = self.scan(log, start, end)
+            found = self._scan(log, start, end, room)
             yield found
             if found.outcome is not Outcome.END or found.stopped >= end:
                 return
             start = found.stopped
+
+    def _room(self) -> npt.NDArray[np.int64]:
+        return np.empty((self._at_a_time, FIRST_COLUMN + self._most), dtype=np.int64)
+
+    def _scan(
+        self, log: npt.NDArray[np.uint8], start: int, end: int, room: npt.NDArray[np.int64]
+    ) -> Found:
+        count, stopped, outcome = _scan(
+            log, start, end, start + self._bytes_at_a_time, self._prefixes, self._prefix_ends,
+            self._shapes, room,
+        )  # fmt: skip
+        return Found(room[:count], stopped, Outcome(outcome))
 
 
 def _log_widths(layout: Layout) -> list[int]:
