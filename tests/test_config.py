@@ -1,6 +1,7 @@
 """A configuration is read whole or refused with file, line, key, what was seen and expected."""
 
 import dataclasses
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -131,7 +132,7 @@ class _Limits:
 def _limits(folder: Path, text: str) -> object:
     path = folder / "limits.toml"
     path.write_text(text)
-    values = configuration.tomllib.loads(text)
+    values = tomllib.loads(text)
     return configuration._build(_Limits, values, configuration._Place(path, text, ()))
 
 

@@ -102,8 +102,8 @@ def _read(kind: Kind, values: npt.NDArray[np.generic], *, fractional: bool = Fal
 def test_values_read_as_what_they_mean(kind: Kind, data: st.DataObject) -> None:
     raw = data.draw(st.lists(RAW[kind], min_size=1, max_size=30))
     values = np.array(raw, dtype=surface_dtype(kind))
-    meaning = MEANING.get(kind, lambda value: value)
-    assert _read(kind, values) == [meaning(value) for value in raw]
+    meaning = MEANING.get(kind)
+    assert _read(kind, values) == [meaning(value) if meaning else value for value in raw]
 
 
 @pytest.mark.parametrize("fractional", [False, True])
@@ -117,7 +117,7 @@ def test_the_null_of_every_kind_is_null_and_nothing_beside_it(kind: Kind, fracti
     assert seen[2] is not None
 
 
-@pytest.mark.parametrize("kind", sorted(NEVER_NULL, key=str))
+@pytest.mark.parametrize("kind", [Kind.BYTE, Kind.FLAG])
 def test_bytes_and_flags_have_no_null(kind: Kind) -> None:
     assert _read(kind, nulls(kind, 1, dtype="|u1")) == [0]
 

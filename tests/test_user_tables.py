@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tickloop.core import user_tables
 from tickloop.core.errors import SchemaError
-from tickloop.core.schema import Kind
+from tickloop.core.schema import Kind, Table
 
 # As such files look in the field: attributes, comments in every place, definitions over lines,
 # types by character, both spellings of empties, and what follows the end of the script.
@@ -38,7 +38,7 @@ heartbeat: this is after the end of the script
 """
 
 
-def _read(folder: Path, text: str) -> list[user_tables.Table]:
+def _read(folder: Path, text: str) -> list[Table]:
     path = folder / "sym.q"
     path.write_text(text)
     return user_tables.from_q(path)

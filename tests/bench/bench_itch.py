@@ -36,7 +36,10 @@ def put(buffer: Bytes, at: int, width: int, value: int) -> None:
         buffer[at + index] = (value >> (8 * (width - 1 - index))) & 255
 
 
-@kernel("int64(uint8[::1], int64, int64, int64[:, ::1], uint8[:, ::1], int64[:, ::1])")
+@kernel(
+    "int64(uint8[::1], int64, int64, int64[:, ::1], uint8[:, ::1], int64[:, ::1])",
+    allocates=True,
+)
 def generate(
     buffer: Bytes, messages: int, live_min: int, draws: Longs, stocks: Bytes, live: Longs
 ) -> int:

@@ -1,6 +1,5 @@
 """One run of a plant on a data directory: open, recover, capture, flush, serve, close."""
 
-import hmac
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -13,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.app.history import History
+from tickloop.app.password_file import read_passwords
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
-from tickloop.core.clock import EPOCH_DATE, WallClock, iso
+from tickloop.core.clock import WallClock, iso
 from tickloop.core.config import Config
-from tickloop.core.errors import ConfigError, DataDirectoryError, StoreError
+from tickloop.core.errors import DataDirectoryError, StoreError
 from tickloop.core.symbols import Symbols
 from tickloop.core.user_tables import from_q, from_toml
 from tickloop.tickerplant import flush, manifest
@@ -161,7 +161,6 @@ class PlantRun:
     def serve(self, port: int | None = None) -> int:
         """Open the plant's q port; return its number."""
         wanted = self.config.serve
-        passwords = _passwords(wanted.password_file)
         queue = wanted.queue_mib * _MIB
         self.service = PlantService(
             self.plant, _Shown(self.database, self.plant),
@@ -175,7 +174,7 @@ class PlantRun:
                 message_bytes=256 * _MIB, message_values=100_000, queue_bytes=queue,
                 connections=1000, login_s=10.0,
             ),
-            authenticate=passwords,
+            authenticate=read_passwords(wanted.password_file) if wanted.password_file else None,
         )  # fmt: skip
         return self.server.port
 
@@ -191,7 +190,7 @@ class PlantRun:
     def poll(self, timeout_s: float) -> None:
         """Let peers be served and time pass."""
         if self.server is not None and self.service is not None:
-            self.server.poll(timeout_s)
+            self.server.poll(0.0 if self.service.has_work else timeout_s)
             self.service.pump()
             self.server.flush()
         self.plant.tick()
@@ -212,9 +211,7 @@ class PlantRun:
         return True
 
     def _end_session(self, ended: date) -> None:
-        """Tell subscribers, and merge what ended while the capture goes on."""
-        if self.service is not None:
-            self.service.end_of_day((ended - EPOCH_DATE).days)
+        """Merge what ended while the capture goes on."""
         self.flush()
         self.history.merge_beside(before=self.plant.journal.session or ended)
 
@@ -276,25 +273,6 @@ def _agreed(found: Manifest, asked: Catalog, root: Path) -> Catalog:
         )
     new = [table for table in asked.tables if table.name not in found.catalog]
     return Catalog((*found.catalog.tables, *new), found.catalog.fractional)
-
-
-def _passwords(path: str) -> Callable[[str, str], bool] | None:
-    """Read `user:password` lines; None where no file is configured."""
-    if not path:
-        return None
-    try:
-        lines = Path(path).read_text().splitlines()
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); check [serve] password_file"
-        ) from error
-    known = dict(line.split(":", 1) for line in lines if ":" in line)
-
-    def check(user: str, password: str) -> bool:
-        expected = known.get(user)
-        return hmac.compare_digest((expected or "\0").encode(), password.encode())
-
-    return check
 
 
 class _Shown:

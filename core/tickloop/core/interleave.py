@@ -9,7 +9,7 @@ from tickloop.core.batch import Batch, Slice
 from tickloop.core.kernel import kernel
 
 
-@kernel("void(int64[::1], int64[::1], int64[::1])")
+@kernel("void(int64[::1], int64[::1], int64[::1])", allocates=True)
 def _merge(
     keys: npt.NDArray[np.int64], bounds: npt.NDArray[np.int64], ordinals: npt.NDArray[np.int64]
 ) -> None:

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 import numba
 import numpy as np
@@ -77,15 +77,18 @@ def records(dtype: np.dtype[Any], dimensions: int = 1) -> Any:
 
 
 def kernel(
-    *signatures: object, allocates: bool = True
+    *signatures: object, allocates: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function over arrays and scalars; the Python body is the specification.
 
     `signatures` are Numba signatures such as ``"int64(uint8[::1], int64)"``, or, where records
     are passed, ``types.int64(records(EVENT), types.int64)``; they are what `warm_up` compiles.
-    A kernel must not hold objects, do I/O, read a clock or log. One that makes no array may say
-    `allocates=False`: then Numba does not count references to the arrays that it passes around,
-    which is a third of the time of a kernel with many helpers.
+    A kernel must not hold objects, do I/O, read a clock or log.
+
+    Arrays belong to the caller, so none is counted where it is viewed or passed on: that would
+    cost more than most helpers do. A kernel that makes arrays, or assigns one slice to another
+    (Numba copies what may overlap), has to say that it `allocates`; otherwise Numba refuses it
+    with "NRT required but not enabled".
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -96,9 +99,24 @@ def kernel(
     return decorate
 
 
-def inline_kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a helper that is only called from other kernels."""
-    return cast("Callable[P, R]", numba.njit(nogil=True, error_model="numpy")(function))
+@overload
+def inline_kernel(function: Callable[P, R]) -> Callable[P, R]: ...
+
+
+@overload
+def inline_kernel(*, allocates: bool) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def inline_kernel(
+    function: Callable[P, R] | None = None, *, allocates: bool = False
+) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile a helper that is only called from other kernels; it, too, tells if it `allocates`."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        compiled = numba.njit(nogil=True, error_model="numpy", _nrt=allocates)(function)
+        return cast("Callable[P, R]", compiled)
+
+    return decorate if function is None else decorate(function)
 
 
 def warm_up(progress: Callable[[int, int], None] | None = None) -> int:

@@ -267,6 +267,7 @@ def _line(
 
 @kernel(
     "int64(uint8[::1], int64[:, ::1], int64[:, ::1], int64[::1], uint8[:, ::1], int64[::1])",
+    allocates=True,
 )
 def scan_lines(
     text: Text, frames: Ints, levels: Ints, places: Ints, names: Names, slots: Ints

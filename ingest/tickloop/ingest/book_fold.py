@@ -87,7 +87,6 @@ DEPTH_ROWS_MAX = 4
         types.int64[::1], types.int64[::1],
         types.int64[:, ::1], types.int32[:, ::1], types.uint8[:, ::1], types.int64[::1],
     ),
-    allocates=False,
 )  # fmt: skip
 def fold(  # noqa: C901
     events: npt.NDArray[np.void],

@@ -117,7 +117,7 @@ def _put_quote(desk: Desk, frame: int, symbol: int) -> None:
     row[R_A], row[R_B], row[R_C], row[R_D] = bid, bid_size, ask, ask_size
 
 
-@inline_kernel
+@inline_kernel(allocates=True)
 def put_changes(desk: Desk, frame: int, symbol: int, counts: tuple[int, int]) -> None:
     """Tell how the top of the book differs from `desk.tops`, which holds `counts` levels a side."""
     after = np.empty_like(desk.tops)

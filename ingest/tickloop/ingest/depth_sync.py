@@ -131,7 +131,8 @@ def _wait(desk: Desk, frame: Ints) -> None:
     entry[W_BIDS], entry[W_ASKS] = frame[BIDS_SIZE], frame[ASKS_SIZE]
     for start, count in ((frame[BIDS], frame[BIDS_SIZE]), (frame[ASKS], frame[ASKS_SIZE])):
         for level in range(start, start + count):
-            desk.waiting_levels[at] = desk.levels[level]
+            for part in range(desk.levels.shape[1]):
+                desk.waiting_levels[at, part] = desk.levels[level, part]
             at += 1
     desk.meters[WAITING] += 1
     desk.meters[LEVELS_WAITING] = at
@@ -188,10 +189,12 @@ def _close_ranks(desk: Desk) -> None:
             continue
         start = waiting[at, W_START]
         stop = start + waiting[at, W_BIDS] + waiting[at, W_ASKS]
-        waiting[kept] = waiting[at]
+        for part in range(waiting.shape[1]):
+            waiting[kept, part] = waiting[at, part]
         waiting[kept, W_START] = filled
         for level in range(start, stop):
-            desk.waiting_levels[filled] = desk.waiting_levels[level]
+            for part in range(desk.waiting_levels.shape[1]):
+                desk.waiting_levels[filled, part] = desk.waiting_levels[level, part]
             filled += 1
         kept += 1
     desk.meters[WAITING] = kept

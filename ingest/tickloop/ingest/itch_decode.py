@@ -100,7 +100,6 @@ def new_directory() -> Directory:
         types.int32[::1], records(NAME), types.int32[::1],
         records(EVENT), records(OTHER), types.int64[::1], types.int64[::1],
     ),
-    allocates=False,
 )  # fmt: skip
 def decode(  # noqa: C901
     buffer: npt.NDArray[np.uint8],

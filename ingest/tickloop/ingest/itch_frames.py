@@ -15,7 +15,6 @@ FRAME_MAX = 255
 
 @kernel(
     "int64(uint8[::1], int64, boolean, boolean, int64[::1], int64[::1], int64[::1], int64[::1])",
-    allocates=False,
 )
 def walk_frames(
     buffer: npt.NDArray[np.uint8],

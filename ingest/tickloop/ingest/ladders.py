@@ -126,7 +126,8 @@ def _quote_changes(
 
 @kernel(
     "int64(int64[:, ::1], int64[::1], uint8[::1], int64, int64, int64[:, ::1], int64[:, ::1],"
-    " int64[:, ::1], int64[:, ::1], int64[::1])"
+    " int64[:, ::1], int64[:, ::1], int64[::1])",
+    allocates=True,
 )
 def _changes(
     ladders: npt.NDArray[np.int64],

@@ -90,7 +90,7 @@ def _side_follows(
     return True
 
 
-@kernel("int64(int64[:, ::1], int64[:, ::1], int64[::1])")
+@kernel("int64(int64[:, ::1], int64[:, ::1], int64[::1])", allocates=True)
 def broken_steps(
     messages: npt.NDArray[np.int64],
     ladders: npt.NDArray[np.int64],
@@ -150,7 +150,7 @@ def _believe(ladder: npt.NDArray[np.int64], message: npt.NDArray[np.int64], leve
     return gone
 
 
-@kernel("void(int64[:, ::1], int64[::1], int64[:, ::1], int64[::1])")
+@kernel("void(int64[:, ::1], int64[::1], int64[:, ::1], int64[::1])", allocates=True)
 def infer_ladders(
     messages: npt.NDArray[np.int64],
     memory: npt.NDArray[np.int64],

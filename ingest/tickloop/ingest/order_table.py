@@ -92,7 +92,7 @@ def put_order(
     order["generation"] = generation
 
 
-@kernel(types.int64(records(ORDER), records(ORDER), records(SIDE)), allocates=False)
+@kernel(types.int64(records(ORDER), records(ORDER), records(SIDE)))
 def move_orders(
     old: npt.NDArray[np.void], new: npt.NDArray[np.void], sides: npt.NDArray[np.void]
 ) -> int:

@@ -88,7 +88,7 @@ def copy_level(levels: npt.NDArray[np.void], source: int, target: int) -> None:
     levels[target]["orders"] = levels[source]["orders"]
 
 
-@kernel(types.int64(records(SIDE), records(LEVEL), records(LEVEL)), allocates=False)
+@kernel(types.int64(records(SIDE), records(LEVEL), records(LEVEL)))
 def pack_levels(
     sides: npt.NDArray[np.void], old: npt.NDArray[np.void], new: npt.NDArray[np.void]
 ) -> int:

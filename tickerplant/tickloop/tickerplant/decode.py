@@ -8,9 +8,16 @@ import numpy.typing as npt
 from tickloop.core.batch import Batch
 from tickloop.core.dialects.numpy import nulls
 from tickloop.core.kernel import kernel
-from tickloop.core.schema import SYMBOL, Column, Kind, Table
+from tickloop.core.schema import SYMBOL, Kind, Table
 from tickloop.core.symbols import Symbols
-from tickloop.tickerplant.names import UNKNOWN, Names, find_name
+from tickloop.tickerplant.little_endian import U, copy_bytes, read_u64
+from tickloop.tickerplant.names import (
+    NO_WORD,
+    UNKNOWN,
+    Names,
+    first_name,
+    read_name,
+)
 from tickloop.tickerplant.scan import (
     COLUMNS,
     FIRST_COLUMN,
@@ -24,6 +31,33 @@ from tickloop.tickerplant.scan import (
 Destination = Callable[[Table, int], dict[str, npt.NDArray[np.generic]]]
 
 
+@kernel("boolean(int64[:, ::1], int64[::1], int64[:, ::1], int64[::1])")
+def _by_column(
+    messages: npt.NDArray[np.int64],
+    picks: npt.NDArray[np.int64],
+    positions: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+) -> bool:
+    """Turn picked messages into positions by column; tell whether every message has all columns.
+
+    A message that is older than some columns has the table's first ones and `seq`; the others'
+    positions are -1.
+    """
+    known = positions.shape[0]
+    complete = True
+    for place in range(picks.shape[0]):
+        message = U(picks[place])
+        written = messages[message, U(COLUMNS)]
+        rows[place] = messages[message, U(ROWS)]
+        for column in range(written - 1):
+            positions[U(column), U(place)] = messages[message, U(FIRST_COLUMN + column)]
+        for column in range(written - 1, known - 1):
+            positions[U(column), U(place)] = -1
+        positions[U(known - 1), U(place)] = messages[message, U(FIRST_COLUMN + written - 1)]
+        complete &= written == known
+    return complete
+
+
 @kernel("void(uint8[::1], int64[::1], int64[::1], int64, uint8[::1])")
 def _gather_fixed(
     log: npt.NDArray[np.uint8],
@@ -32,16 +66,19 @@ def _gather_fixed(
     width: int,
     out: npt.NDArray[np.uint8],
 ) -> None:
+    """Copy every message's values; rows of messages without the column are passed over."""
     written = 0
     for message in range(positions.shape[0]):
-        first = positions[message]
         size = rows[message] * width
-        for index in range(size):
-            out[written + index] = log[first + index]
+        if positions[message] >= 0:
+            copy_bytes(log, positions[message], size, out, written)
         written += size
 
 
-@kernel("int64(uint8[::1], int64[::1], int64[::1], uint8[::1], int64[::1], int32[::1], int32[::1])")
+@kernel(
+    "int64(uint8[::1], int64[::1], int64[::1], uint8[::1], int64[::1], int32[::1], uint64[::1],"
+    " int32[::1], int64[::1], int32[::1])"
+)
 def _gather_symbols(
     log: npt.NDArray[np.uint8],
     positions: npt.NDArray[np.int64],
@@ -49,22 +86,46 @@ def _gather_symbols(
     blob: npt.NDArray[np.uint8],
     ends: npt.NDArray[np.int64],
     slots: npt.NDArray[np.int32],
+    words: npt.NDArray[np.uint64],
+    word_ids: npt.NDArray[np.int32],
+    cursor: npt.NDArray[np.int64],
     out: npt.NDArray[np.int32],
 ) -> int:
-    """Fill `out` with ids; return the log position of the first unknown name, or -1."""
-    written = 0
-    for message in range(positions.shape[0]):
-        position = positions[message]
-        for _ in range(rows[message]):
-            stop = position
-            while log[stop] != 0:
-                stop += 1
-            found = find_name(log, position, stop, blob, ends, slots)
+    """Fill `out` with ids. At the first unknown name give its end, else -1.
+
+    `cursor` says where to begin, and where the unknown name is: message, position in the log (-1
+    for the message's start), rows of the message and of `out` before it.
+    """
+    word, last, last_mask, last_id, last_bytes = U(0), U(1), U(0), 0, 0
+    first, position, begun, written = cursor[0], cursor[1], cursor[2], cursor[3]
+    for message in range(first, positions.shape[0]):
+        if position < 0:
+            position = positions[message]
+        if position < 0:  # older than the column
+            written += rows[message]
+            continue
+        for row in range(begun, rows[message]):
+            whole = position + 8 <= log.shape[0]
+            if whole:
+                word = read_u64(log, position)
+                if word & last_mask == last:
+                    # Most columns repeat their names; to guess so waits for no memory.
+                    out[U(written)] = last_id
+                    written += 1
+                    position += last_bytes
+                    continue
+            name = first_name(word) if whole else NO_WORD
+            found, stop = read_name(log, position, name, blob, ends, slots, words, word_ids)
             if found == UNKNOWN:
-                return int(position)
-            out[written] = found
+                cursor[0], cursor[1], cursor[2], cursor[3] = message, position, row, written
+                return int(stop)
+            if name != NO_WORD:
+                last, last_id, last_bytes = name, found, stop + 1 - position
+                last_mask = NO_WORD >> U(64 - 8 * last_bytes)
+            out[U(written)] = found
             written += 1
             position = stop + 1
+        position, begun = -1, 0
     return -1
 
 
@@ -73,6 +134,7 @@ class Decoder:
 
     def __init__(self, scanner: Scanner, symbols: Symbols) -> None:
         self._scanner = scanner
+        self._layouts = {layout.table.name: layout for layout in scanner.layouts}
         self._symbols = symbols
         self._names = Names(symbols)
 
@@ -91,83 +153,57 @@ class Decoder:
         """
         indexes = found.messages[:, TABLE_INDEX]
         # The log tells a symbol's id before its first use, so those rows are read first.
-        for index in sorted(np.unique(indexes), key=self._tells_symbols, reverse=True):
+        seen = np.flatnonzero(np.bincount(indexes)).tolist()
+        for index in sorted(seen, key=self._tells_symbols, reverse=True):
             table = self._scanner.layouts[index].table
             if tables is None or table.name in tables:
-                messages = found.messages[indexes == index]
-                yield self._batch(log, int(index), messages, destination)
+                picks = np.flatnonzero(indexes == index)
+                yield self._batch(log, index, found.messages, picks, destination)
 
     def _tells_symbols(self, index: int) -> bool:
         return self._scanner.layouts[index].table is SYMBOL
 
     def each(self, log: npt.NDArray[np.uint8], found: Found) -> Iterator[Batch]:
         """Yield one batch a message, in log order."""
-        for message in range(len(found.messages)):
-            row = found.messages[message : message + 1]
-            yield self._batch(log, int(row[0, TABLE_INDEX]), row, None)
+        for message, index in enumerate(found.messages[:, TABLE_INDEX].tolist()):
+            yield self._batch(log, index, found.messages, np.array([message]), None)
+
+    def run(self, log: npt.NDArray[np.uint8], messages: npt.NDArray[np.int64]) -> Batch:
+        """Give messages of one table as one batch."""
+        return self._batch(log, int(messages[0, TABLE_INDEX]), messages, None)
 
     def _batch(
         self,
         log: npt.NDArray[np.uint8],
         index: int,
         messages: npt.NDArray[np.int64],
+        picks: npt.NDArray[np.int64],
         destination: Destination | None,
     ) -> Batch:
+        """Read the picked messages, which are of one table."""
         layout = self._scanner.layouts[index]
-        rows = np.ascontiguousarray(messages[:, ROWS])
-        total = int(rows.sum())
-        columns: dict[str, npt.NDArray[np.generic]] = (
-            destination(layout.table, total)
-            if destination
-            else {
-                column.name: np.empty(total, dtype=dtype)
-                for column, dtype in zip(layout.table.columns, layout.dtypes, strict=True)
-            }
-        )
-        for number, column in enumerate(layout.table.columns):
-            positions = _positions(messages, number, len(layout.table.columns))
-            columns[column.name] = self._fill(log, column, positions, rows, columns[column.name])
+        positions = np.empty((len(layout.types), len(picks)), dtype=np.int64)
+        rows = np.empty(len(picks), dtype=np.int64)
+        is_complete = _by_column(messages, picks, positions, rows)
+        columns = (destination or self._new_columns)(layout.table, int(rows.sum()))
+        for column, at in zip(layout.table.columns, positions, strict=True):
+            out = columns[column.name]
+            if not is_complete:
+                out[:] = nulls(column.kind, len(out), dtype=out.dtype.str)
+            if column.kind is Kind.SYMBOL:
+                self._fill_symbols(log, at, rows, out)
+            elif column.kind is Kind.TEXT:
+                out[:] = _texts(log, at, rows)
+            else:
+                _gather_fixed(log, at, rows, out.dtype.itemsize, out.view(np.uint8))
         return Batch(layout.table, columns)
 
-    def _fill(
-        self,
-        log: npt.NDArray[np.uint8],
-        column: Column,
-        positions: npt.NDArray[np.int64],
-        rows: npt.NDArray[np.int64],
-        out: npt.NDArray[np.generic],
-    ) -> npt.NDArray[np.generic]:
-        present = positions >= 0
-        if not present.all():
-            # Written before this column existed: nulls, which a per-message fill interleaves.
-            return self._fill_partly(log, column, positions, rows, out)
-        if column.kind is Kind.SYMBOL:
-            self._fill_symbols(log, positions, rows, out)
-        elif column.kind is Kind.TEXT:
-            out[:] = _texts(log, positions, rows)
-        else:
-            _gather_fixed(log, positions, rows, out.dtype.itemsize, out.view(np.uint8))
-        return out
-
-    def _fill_partly(
-        self,
-        log: npt.NDArray[np.uint8],
-        column: Column,
-        positions: npt.NDArray[np.int64],
-        rows: npt.NDArray[np.int64],
-        out: npt.NDArray[np.generic],
-    ) -> npt.NDArray[np.generic]:
-        start = 0
-        for message in range(len(positions)):
-            end = start + int(rows[message])
-            piece = out[start:end]
-            if positions[message] < 0:
-                piece[:] = nulls(column.kind, end - start, dtype=out.dtype.str)
-            else:
-                one = slice(message, message + 1)
-                self._fill(log, column, positions[one].copy(), rows[one].copy(), piece)
-            start = end
-        return out
+    def _new_columns(self, table: Table, rows: int) -> dict[str, npt.NDArray[np.generic]]:
+        layout = self._layouts[table.name]
+        return {
+            name: np.empty(rows, dtype=dtype)
+            for name, dtype in zip(table.names, layout.dtypes, strict=True)
+        }
 
     def _fill_symbols(
         self,
@@ -178,24 +214,36 @@ class Decoder:
     ) -> None:
         names = self._names
         names.refresh()
-        ids = out.view(np.int32)
+        cursor = np.array([0, -1, 0, 0])
         while True:
-            at = _gather_symbols(log, positions, rows, names.blob, names.ends, names.slots, ids)
-            if at < 0:
+            stop = _gather_symbols(
+                log, positions, rows, names.blob, names.ends, names.slots, names.words,
+                names.word_ids, cursor, out.view(np.int32),
+            )  # fmt: skip
+            if stop < 0:
                 return
-            stop = at
-            while log[stop] != 0:
-                stop += 1
-            self._symbols.id(log[at:stop].tobytes().decode(errors="surrogateescape"))
+            unknown = log[cursor[1] : stop].tobytes()
+            self._symbols.id(unknown.decode(errors="surrogateescape"))
             names.refresh()
 
 
-def _positions(messages: npt.NDArray[np.int64], number: int, columns: int) -> npt.NDArray[np.int64]:
-    """Give a column's data position a message; -1 where the message is older than the column."""
-    written = messages[:, COLUMNS]
-    if number == columns - 1:
-        return messages[np.arange(len(messages)), FIRST_COLUMN + written - 1]
-    return np.where(number < written - 1, messages[:, FIRST_COLUMN + number], -1)
+class Reused:
+    """Columns for decoded rows: the same memory for every batch of a table, as long as it fits."""
+
+    def __init__(self, scanner: Scanner) -> None:
+        self._layouts = {layout.table.name: layout for layout in scanner.layouts}
+        self._columns: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
+
+    def __call__(self, table: Table, rows: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Give columns of `rows` rows; what the table's last batch held is gone."""
+        held = self._columns.get(table.name)
+        if held is None or len(held["seq"]) < rows:
+            dtypes = self._layouts[table.name].dtypes
+            held = self._columns[table.name] = {
+                name: np.empty(rows, dtype=dtype)
+                for name, dtype in zip(table.names, dtypes, strict=True)
+            }
+        return {name: values[:rows] for name, values in held.items()}
 
 
 def _texts(
@@ -203,6 +251,9 @@ def _texts(
 ) -> list[bytes]:
     texts = []
     for first, count in zip(positions.tolist(), rows.tolist(), strict=True):
+        if first < 0:
+            texts += [b""] * count
+            continue
         position = first
         for _ in range(count):
             size = int.from_bytes(log[position + 2 : position + 6].tobytes(), "little")

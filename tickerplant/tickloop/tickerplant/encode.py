@@ -9,6 +9,7 @@ from tickloop.core.batch import Batch
 from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.schema import Kind, Table
 from tickloop.tickerplant.layout import HEADER_BYTES, SYMBOL, Layout
+from tickloop.tickerplant.little_endian import U, copy_bytes
 from tickloop.tickerplant.names import Names
 
 _CHAR_VECTOR = 10
@@ -30,17 +31,16 @@ def write_value(
     out[position + 2] = 1
     position += 6
     if q_type != SYMBOL:
-        for index in range(width):
-            out[position + index] = record[offset + index]
+        copy_bytes(record, offset, width, out, position)
         return position + int(width)
     symbol = 0
     for index in range(4):
         symbol |= int(record[offset + index]) << (8 * index)
     if symbol < 0x80000000:
-        for index in range(ends[symbol], ends[symbol + 1]):
-            out[position] = blob[index]
-            position += 1
-    out[position] = 0
+        size = ends[U(symbol + 1)] - ends[U(symbol)]
+        copy_bytes(blob, ends[U(symbol)], size, out, position)
+        position += size
+    out[U(position)] = 0
     return position + 1
 
 
@@ -61,7 +61,7 @@ def _encode_rows(
     position = 0
     for row in range(records.shape[0]):
         start = position
-        out[position : position + prefix.shape[0]] = prefix
+        copy_bytes(prefix, 0, prefix.shape[0], out, position)
         position += prefix.shape[0]
         for column in range(columns.shape[0]):
             position = write_value(records[row], columns[column], blob, ends, out, position)
@@ -79,13 +79,13 @@ class Encoder:
     def __init__(self, names: Names, *, fractional: bool) -> None:
         self._names = names
         self._fractional = fractional
-        self._layouts: dict[str, Layout] = {}
+        self._layouts: dict[Table, Layout] = {}
 
     def layout(self, table: Table) -> Layout:
-        """Give a table's layout."""
-        found = self._layouts.get(table.name)
+        """Give a table's layout; a table with fewer columns has one of its own."""
+        found = self._layouts.get(table)
         if found is None:
-            found = self._layouts[table.name] = Layout(table, self._fractional)
+            found = self._layouts[table] = Layout(table, self._fractional)
         return found
 
     def empty(self, table: Table) -> Batch:
@@ -118,9 +118,7 @@ class Encoder:
     def publication(self, rows: Batch, columns: bytes | None = None) -> bytes:
         """Encode rows as one asynchronous wire message ``(`upd;`table;+columns)``."""
         body = self.columns(rows) if columns is None else columns
-        prefix = bytearray(self.layout(rows.table).wire_prefix)
-        struct.pack_into("<I", prefix, 4, len(prefix) + len(body))
-        return bytes(prefix) + body
+        return _wire(self.layout(rows.table), body)
 
     def publish_rows(self, table: Table, records: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
         """Encode each packed record as a wire message of its own, back to back."""
@@ -146,6 +144,17 @@ class Encoder:
             raw, layout.record_columns, prefix_array, framed, names.blob, names.ends, out, ends
         )
         return out[:size]
+
+
+def wire_of_logged(layout: Layout, logged: bytes) -> bytes:
+    """Turn a log message that has all columns into a wire message, without decoding it."""
+    return _wire(layout, logged[len(layout.log_prefix) :])
+
+
+def _wire(layout: Layout, columns: bytes) -> bytes:
+    prefix = bytearray(layout.wire_prefix)
+    struct.pack_into("<I", prefix, 4, len(prefix) + len(columns))
+    return bytes(prefix) + columns
 
 
 def _text_items(values: npt.NDArray[np.generic]) -> list[bytes]:

@@ -1,5 +1,7 @@
-"""Raw LZ4 blocks: literals and copies of what was produced before. Arrow's codec for them does
-not say how much it produced, so a block that ends early would read as whatever memory held.
+"""Raw LZ4 blocks: literals and copies of what was produced before.
+
+Arrow's codec for them does not say how much it produced, so a block that ends early would read as
+whatever memory held.
 
 Source: the LZ4 block format description.
 """
@@ -8,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.kernel import inline_kernel, kernel
+from tickloop.tickerplant.little_endian import copy_bytes
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -40,7 +43,7 @@ def _decode(packed: Bytes, plain: Bytes) -> int:
         literals, at = _length(packed, at + 1, token >> 4)
         if literals < 0 or at + literals > packed.shape[0] or out + literals > plain.shape[0]:
             return -1
-        plain[out : out + literals] = packed[at : at + literals]
+        copy_bytes(packed, at, literals, plain, out)
         at += literals
         out += literals
         if at == packed.shape[0]:  # the last sequence has no copy

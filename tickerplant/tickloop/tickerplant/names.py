@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.symbols import Symbols
+from tickloop.tickerplant.little_endian import U, copy_bytes, zero_bytes
 
 EMPTY = -1
 NULL_ID = -(2**31)
@@ -12,6 +13,10 @@ UNKNOWN = -(2**31) + 1
 FNV_OFFSET = 0x811C9DC5
 FNV_PRIME = 0x01000193
 MASK_32 = 0xFFFFFFFF
+# Of eight bytes that begin with a short name, those up to its NUL are a number that says which
+# name it is; no such number is this one.
+NO_WORD = np.uint64(0xFFFFFFFFFFFFFFFF)
+WORD_SLOTS = 1 << 11
 
 
 @inline_kernel
@@ -50,6 +55,45 @@ def find_name(
     return UNKNOWN
 
 
+@inline_kernel
+def first_name(word: np.uint64) -> np.uint64:
+    """Keep a word's bytes up to the NUL that ends a name; NO_WORD if no byte is zero."""
+    zeros = zero_bytes(word)
+    return word & (zeros ^ (zeros - U(1))) if zeros != 0 else NO_WORD
+
+
+@inline_kernel
+def read_name(
+    log: npt.NDArray[np.uint8],
+    position: int,
+    word: np.uint64,
+    blob: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+    slots: npt.NDArray[np.int32],
+    words: npt.NDArray[np.uint64],
+    word_ids: npt.NDArray[np.int32],
+) -> tuple[int, int]:
+    """Give the id of the NUL-terminated name at `position`, or UNKNOWN, and where it ends.
+
+    `word` is what `first_name` says of it; names that have one are remembered in `words`.
+    """
+    slot = word ^ (word >> U(33))
+    slot ^= slot >> U(17)
+    slot = (slot ^ (slot >> U(9))) & U(words.shape[0] - 1)
+    stop = position
+    if word != NO_WORD and words[slot] == word:
+        found = int(word_ids[slot])
+        if found >= 0:
+            stop += ends[U(found + 1)] - ends[U(found)]
+        return found, stop
+    while log[U(stop)] != 0:
+        stop += 1
+    found = find_name(log, position, stop, blob, ends, slots)
+    if found != UNKNOWN:
+        words[slot], word_ids[slot] = word, found
+    return found, stop
+
+
 @kernel("void(uint8[::1], int64[::1], int32[::1], int64, int64)")
 def _insert(
     blob: npt.NDArray[np.uint8],
@@ -80,10 +124,10 @@ def _write_names(
     for row in range(ids.shape[0]):
         symbol = ids[row]
         if symbol >= 0:
-            for index in range(ends[symbol], ends[symbol + 1]):
-                out[position] = blob[index]
-                position += 1
-        out[position] = 0
+            size = ends[U(symbol + 1)] - ends[U(symbol)]
+            copy_bytes(blob, ends[U(symbol)], size, out, position)
+            position += size
+        out[U(position)] = 0
         position += 1
     return position
 
@@ -96,6 +140,9 @@ class Names:
         self.blob = np.zeros(1 << 12, dtype=np.uint8)
         self.ends = np.zeros(1 << 9, dtype=np.int64)
         self.slots = np.full(1 << 10, EMPTY, dtype=np.int32)
+        # Short names that were read lately: a name's word and its id, by the word's hash.
+        self.words = np.full(WORD_SLOTS, NO_WORD, dtype=np.uint64)
+        self.word_ids = np.zeros(WORD_SLOTS, dtype=np.int32)
         self._count = 0
         self._longest = 0
         self.refresh()

@@ -14,10 +14,12 @@ from tickloop.core.errors import SchemaError
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import CLOCK, INSTRUMENT, SYMBOL, Table
 from tickloop.core.symbols import Symbols
+from tickloop.tickerplant.catch_up import CatchUp, Ended
 from tickloop.tickerplant.directory import DataDirectory
 from tickloop.tickerplant.encode import Encoder
 from tickloop.tickerplant.file_door import FileDoor
 from tickloop.tickerplant.journal import Journal, JournalSettings
+from tickloop.tickerplant.journal_reader import after
 from tickloop.tickerplant.names import Names
 from tickloop.tickerplant.publication import Publication, Subscriber
 from tickloop.tickerplant.row_publisher import RowPublisher
@@ -67,6 +69,7 @@ class Plant:
         self._today = today
         self._subscribers: list[Subscriber] = []
         self._own_rows: list[Batch] = []
+        self._is_offering = False
         self._row_publishers: dict[str, RowPublisher] = {}
         self._staging: RowPublisher | None = None
         self._session_end = NULL_TIME
@@ -85,9 +88,23 @@ class Plant:
 
     # Subscribers
 
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """Give a subscriber everything from now on."""
+    def subscribe(self, subscriber: Subscriber, *, start: int | None = None) -> None:
+        """Give a subscriber everything from now on, or from the seq `start` on.
+
+        Rows of the past are read from the log and offered before this returns.
+        """
+        self.commit()
+        if start is not None:
+            self._offer_logged(subscriber, start)
         self._subscribers.append(subscriber)
+
+    def _offer_logged(self, subscriber: Subscriber, start: int) -> None:
+        behind = CatchUp(self.directory.journal, self.catalog, self.symbols, self.encoder, start)
+        while (logged := behind.next()) is not None:
+            if isinstance(logged, Ended):
+                subscriber.ended(logged.session)
+            elif (rows := after(logged.rows, start - 1)) is not None:
+                subscriber.offer(self._publication(rows, None))
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Stop giving a subscriber anything."""
@@ -101,6 +118,7 @@ class Plant:
         When it returns, the rows are as durable as the journal's sync mode says; with
         `commit=False` only after `commit()`, so that several slices share one sync.
         """
+        assert not self._is_offering, "a subscriber published while it was offered rows"
         if not rows.rows:
             return self.journal.next_seq - 1
         self._check_units(rows)
@@ -117,6 +135,7 @@ class Plant:
                 first + stamps.ordinals[batch.columns["ordinal"]],
             )
             for batch in rows.batches
+            if len(batch)
         ]
         if len(stamps.tick_times):
             batches.insert(0, self._clock_rows(stamps.tick_times, first + stamps.tick_ordinals))
@@ -173,11 +192,13 @@ class Plant:
         self._show_own_rows(before=int(rows.columns["seq"][0]))
         self._today.append(rows)
         if self._subscribers:
-            wire = self.encoder.publish_rows(table, records).tobytes()
-            for subscriber in self._subscribers:
-                subscriber.offer_raw(table, wire, rows)
+            encode = partial(self._encode_each, table, records)
+            self._offer(Publication(rows, encode))
         self._show_own_rows()
         self._today.publish(int(rows.columns["seq"][-1]))
+
+    def _encode_each(self, table: Table, records: npt.NDArray[np.void]) -> bytes:
+        return self.encoder.publish_rows(table, records).tobytes()
 
     def commit(self) -> None:
         """Make everything published as durable as the sync mode promises, and show it."""
@@ -228,9 +249,16 @@ class Plant:
     def _show(self, batch: Batch, columns: bytes | None) -> None:
         self._today.append(batch)
         if self._subscribers:
-            publication = Publication(batch, self.encoder, columns)
-            for subscriber in self._subscribers:
-                subscriber.offer(publication)
+            self._offer(self._publication(batch, columns))
+
+    def _publication(self, rows: Batch, columns: bytes | None) -> Publication:
+        return Publication(rows, partial(self.encoder.publication, rows, columns))
+
+    def _offer(self, publication: Publication) -> None:
+        self._is_offering = True
+        for subscriber in self._subscribers:
+            subscriber.offer(publication)
+        self._is_offering = False
 
     def _check_units(self, rows: Slice) -> None:
         for batch in rows.batches:
@@ -251,11 +279,22 @@ class Plant:
             return
         if time == NULL_TIME:
             raise SchemaError("rows without a time seen before any with one; the feed must stamp")
+        if self.journal.is_open:
+            self._end_session()
         self.journal.open(session, time)
         self._session_end = self.calendar.bounds(session)[1]
         # Every log tells all ids, so that each can be read without the ones before it.
         self._symbols_logged = 0
         self._log_symbols(time)
+
+    def _end_session(self) -> None:
+        ended = self.journal.session
+        assert ended is not None, "an open log has a session"
+        self.journal.close()
+        self._show_own_rows()
+        self._today.publish(self.journal.next_seq - 1)
+        for subscriber in self._subscribers:
+            subscriber.ended(ended)
 
     def _log_symbols(self, time: int) -> None:
         count = len(self.symbols)
@@ -277,9 +316,9 @@ class Plant:
         symbols = np.full(len(times), -(2**31), dtype=np.int32)
         return Batch(CLOCK, {"time": times, "sym": symbols, "seq": seqs})
 
-    def publish_batch(self, batch: Batch) -> int:
+    def publish_batch(self, batch: Batch, *, commit: bool = True) -> int:
         """Publish rows of one table, as remote publishers send them."""
-        return self.publish(slice_of(batch))
+        return self.publish(slice_of(batch), commit=commit)
 
     def close(self) -> None:
         """Write the closing row and let go of the log."""

@@ -9,19 +9,21 @@ import numpy.typing as npt
 
 from tickloop.core.batch import Batch, concatenate
 from tickloop.core.clock import EPOCH_DATE
-from tickloop.core.errors import QueryError, SchemaError
+from tickloop.core.errors import QueryError, TickloopError
 from tickloop.core.schema import LOG, RESERVED_NAMES, Table
 from tickloop.tickerplant import q_requests as requests
 from tickloop.tickerplant import q_values as q
-from tickloop.tickerplant.catch_up import CatchUp, Missed
+from tickloop.tickerplant.catch_up import CatchUp, Position
 from tickloop.tickerplant.names import Names
 from tickloop.tickerplant.plant import Plant
 from tickloop.tickerplant.publication import Filter
 from tickloop.tickerplant.q_connection import Connection
 from tickloop.tickerplant.q_probes import answer_probe
 from tickloop.tickerplant.q_server import DEFERRED, Deferred
-from tickloop.tickerplant.wire_rows import empty_of, meta_of, rows_from, table_of
+from tickloop.tickerplant.sub_options import SubOptions, read_options
+from tickloop.tickerplant.wire_rows import rows_from
 from tickloop.tickerplant.wire_subscriber import SlowPolicy, WireSubscriber
+from tickloop.tickerplant.wire_tables import empty_of, meta_of, table_of
 
 # What remote peers may never publish: the log's own rows, and what trades.
 _PRIVATE = RESERVED_NAMES | {table.name for table in LOG}
@@ -49,17 +51,44 @@ class ServiceSettings:
     may_publish: Callable[[str, str], bool]  # user, table
 
 
+class _Log:
+    """The plant's log, as subscribers that missed something read it."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+
+    @property
+    def next_seq(self) -> int:
+        """The seq of the next row that enters the log."""
+        return self._plant.journal.next_seq
+
+    def here(self) -> Position | None:
+        """Give the end of the log; call it between publications."""
+        journal = self._plant.journal
+        return Position(journal.log.path, journal.log.end) if journal.is_open else None
+
+    def open(self, start: Position | int) -> CatchUp:
+        """Read on from a position or a seq."""
+        plant = self._plant
+        return CatchUp(plant.directory.journal, plant.catalog, plant.symbols, plant.encoder, start)
+
+
 class PlantService:
-    """Handles what arrives on the plant's port; `Server` calls it."""
+    """Handles what arrives on the plant's port; `Server` calls it.
+
+    `lost` counts subscribers that were disconnected because the log could not be read to them.
+    """
 
     def __init__(self, plant: Plant, shown: Shown, settings: ServiceSettings) -> None:
+        self.lost = 0
+        self.last_error = ""
         self._plant = plant
         self._shown = shown
         self._settings = settings
         self._names = Names(plant.symbols)
+        self._log = _Log(plant)
         self._subscribers: dict[Connection, WireSubscriber] = {}
         self._unacknowledged: list[Connection] = []
-        self._acknowledged: q.Value = q.IDENTITY
 
     # Handler
 
@@ -109,23 +138,25 @@ class PlantService:
         self._plant.commit()
         waiting, self._unacknowledged = self._unacknowledged, []
         for connection in waiting:
-            connection.respond(self._acknowledged)
+            connection.respond(q.IDENTITY)
         for subscriber in self._subscribers.values():
-            subscriber.pump()
+            try:
+                subscriber.pump()
+            except TickloopError as error:
+                # It would miss rows without knowing, so it is made to come again.
+                self.lost += 1
+                self.last_error = str(error)
+                subscriber.disconnect()
 
     @property
     def subscribers(self) -> int:
         """Peers that subscribed."""
         return len(self._subscribers)
 
-    def end_of_day(self, day: int) -> None:
-        """Tell every subscriber that a session ended, as kdb+tick does."""
-        from tickloop.tickerplant.q_codec import MessageKind, encode, message
-
-        call = q.items(q.symbol(".u.end"), q.atom(q.QType.DATE, day))
-        whole = message(MessageKind.ASYNC, encode(call))
-        for connection in self._subscribers:
-            connection.post(whole)
+    @property
+    def has_work(self) -> bool:
+        """Tell whether `pump` could send something right away, so that nobody should wait."""
+        return any(peer.is_behind and peer.has_room for peer in self._subscribers.values())
 
     # Requests
 
@@ -168,11 +199,13 @@ class PlantService:
         return self._plant.catalog[name]
 
     def _position(self) -> q.Value:
-        return q.long(self._plant.journal.log.messages if self._plant.journal.is_open else 0)
+        """Give the number of messages in the log; null, as kdb+tick does, where none is open."""
+        journal = self._plant.journal
+        return q.long(journal.log.messages) if journal.is_open else q.null(q.QType.LONG)
 
     def _log_path(self) -> q.Value:
         if not self._plant.journal.is_open:
-            return q.symbol(":")
+            return q.symbol("")
         return q.symbol(f":{self._plant.journal.log.path.resolve()}")
 
     def _named(self, name: str) -> q.Value:
@@ -199,61 +232,44 @@ class PlantService:
             return dict(self._plant.encoder.empty(table).columns)
         return dict(concatenate(batches).columns)
 
+    # Subscribing
+
     def _subscribe(self, connection: Connection, request: requests.Sub) -> q.Value:
-        tables = request.tables or tuple(sorted(self._plant.catalog.by_name))
-        for name in tables:
-            self._table(name)
-        start, columns = self._options(request)
-        # Names that were never seen get an id now, so that their first row is not missed.
-        symbols = tuple(int(i) for i in self._plant.symbols.ids(request.symbols))
+        names = request.tables or tuple(sorted(self._plant.catalog.by_name))
+        tables = [self._table(name) for name in names]
+        options = read_options(request.options, tables, next_seq=self._plant.journal.next_seq)
+        filters = {
+            table.name: Filter(
+                table, self._plant.symbols, names=request.symbols, columns=options.columns
+            )
+            for table in tables
+        }
         self._plant.commit()
+        self._serve(connection, filters, options)
+        schemas = [
+            q.items(q.symbol(name), empty_of(wanted.table, fractional=self._fractional))
+            for name, wanted in filters.items()
+        ]
+        return schemas[0] if len(request.tables) == 1 else q.List(tuple(schemas))
+
+    def _serve(
+        self, connection: Connection, filters: dict[str, Filter], options: SubOptions
+    ) -> None:
         subscriber = self._subscribers.get(connection)
         if subscriber is None:
             subscriber = WireSubscriber(
-                connection, self._plant.encoder, self._backlog, policy=self._settings.slow,
+                connection, self._plant.encoder, self._log, policy=self._settings.slow,
                 low_water=self._settings.queue_bytes // 4,
             )  # fmt: skip
             self._subscribers[connection] = subscriber
             self._plant.subscribe(subscriber)
-        subscriber.want({name: Filter(symbols, columns) for name in tables})
-        if start is not None:
-            subscriber.start_from(start)
-        schemas = [self._schema(name, columns) for name in tables]
-        return schemas[0] if len(request.tables) == 1 else q.List(tuple(schemas))
+        if options.start is None:
+            subscriber.want(filters, through=self._log.next_seq - 1)
+        else:
+            subscriber.want(filters, through=options.start - 1)
+            subscriber.start_from(options.start)
 
-    def _schema(self, name: str, columns: tuple[str, ...]) -> q.Value:
-        table = self._plant.catalog[name]
-        if columns:
-            table = Table(name, tuple(c for c in table.columns if c.name in columns))
-        return q.items(q.symbol(name), empty_of(table, fractional=self._fractional))
-
-    def _options(self, request: requests.Sub) -> tuple[int | None, tuple[str, ...]]:
-        """Read the third argument of .u.sub: ``(`from`columns)!(seq; names)``."""
-        if request.options is None:
-            return None, ()
-        keys = q.names_of(request.options.keys) or []
-        values = request.options.values
-        given = list(values.items) if isinstance(values, q.List) else []
-        if isinstance(values, q.Vector):
-            given = [q.Atom(values.type, value) for value in values.data.tolist()]
-        elif isinstance(values, q.SymbolVector):
-            given = [q.symbol(name) for name in values.names]
-        start: int | None = None
-        columns: tuple[str, ...] = ()
-        for key, value in zip(keys, given, strict=False):
-            if key == "from" and isinstance(value, q.Atom) and isinstance(value.value, int):
-                start = value.value
-            elif key == "columns" and q.names_of(value):
-                columns = tuple(q.names_of(value) or ())
-            else:
-                raise QueryError(
-                    f"domain: option {key!r} seen; `from (a seq) and `columns (names) expected"
-                )
-        return start, columns
-
-    def _backlog(self, start: Missed | int) -> CatchUp:
-        plant = self._plant
-        return CatchUp(plant.directory.journal, plant.catalog, plant.symbols, start)
+    # Publishing
 
     def _publish(self, connection: Connection, request: requests.Upd) -> None:
         table = self._table(request.table)
@@ -261,15 +277,13 @@ class PlantService:
             raise QueryError(
                 f"access: {connection.user or 'this user'} may not publish into {table.name}"
             )
-        try:
-            rows = rows_from(
-                table, request.data, self._plant.symbols, fractional=self._fractional,
-                today_ns=self._plant.today_ns(),
-            )  # fmt: skip
-        except SchemaError as error:
-            raise QueryError(str(error)) from error
+        rows = rows_from(
+            table, request.data, self._plant.symbols, fractional=self._fractional,
+            today_ns=self._plant.today_ns(),
+        )  # fmt: skip
         if len(rows):
-            self._plant.publish_batch(rows)
+            # Committed by `pump`, so that everything that arrived together shares one sync.
+            self._plant.publish_batch(rows, commit=False)
 
 
 def _shown(value: q.Value) -> str:

@@ -40,7 +40,7 @@ def _copy(plain: Bytes, source: int, target: int, count: int) -> None:
         plain[target + offset] = plain[source + offset]
 
 
-@kernel(f"int64({READ_ONLY}, uint8[::1])")
+@kernel(f"int64({READ_ONLY}, uint8[::1])", allocates=True)
 def _expand(packed: Bytes, plain: Bytes) -> int:
     """Fill `plain` from byte 8; return -1, or the byte of `packed` where it makes no sense."""
     seen = np.zeros(256, dtype=np.int64)
@@ -83,7 +83,7 @@ def _expand(packed: Bytes, plain: Bytes) -> int:
     return -1
 
 
-@kernel(f"int64({READ_ONLY}, uint8[::1])")
+@kernel(f"int64({READ_ONLY}, uint8[::1])", allocates=True)
 def _shrink(plain: Bytes, packed: Bytes) -> int:
     """Fill `packed` from byte 12; return its length, or 0 where it does not fit."""
     seen = np.zeros(256, dtype=np.int64)

@@ -67,7 +67,9 @@ class Rdb:
     def _append_over(self, rows: Batch, count: int) -> None:
         start = 0
         while start < count:
-            segment = self._with_room(rows.table, 1)
+            segment = self._open.get(rows.table.name)
+            if segment is None or segment.rows == segment.capacity:
+                segment = self._with_room(rows.table, min(count - start, self._segment_rows))
             stop = min(count, start + segment.capacity - segment.rows)
             piece = {name: values[start:stop] for name, values in rows.columns.items()}
             segment.append(piece, stop - start)

@@ -87,6 +87,10 @@ class LogReader:
         self.decoder = Decoder(self.scanner, Symbols() if symbols is None else symbols)
         self._journal_index = [table.name for table in self.scanner.tables()].index(JOURNAL.name)
 
+    def map_again(self) -> None:
+        """Take in what the log grew by."""
+        self.bytes = map_log(self.path)
+
     def check_header(self) -> None:
         """Refuse a file that does not begin like a kdb+ tickerplant log."""
         head = self.bytes[: len(LOG_HEADER)].tobytes()

@@ -10,6 +10,7 @@ from tickloop.core.kernel import kernel
 from tickloop.core.schema import Kind
 from tickloop.tickerplant.encode import write_value
 from tickloop.tickerplant.layout import SYMBOL, Layout
+from tickloop.tickerplant.little_endian import copy_bytes
 from tickloop.tickerplant.names import Names
 
 # Rows wait at most this long, or this many, before subscribers and readers get them.
@@ -46,7 +47,7 @@ def _stamp_and_encode(
         for byte in range(8):
             records[row, byte] = (time >> (8 * byte)) & 255
             records[row, columns[last, 0] + byte] = (seq >> (8 * byte)) & 255
-        out[position : position + prefix.shape[0]] = prefix
+        copy_bytes(prefix, 0, prefix.shape[0], out, position)
         position += prefix.shape[0]
         for column in range(columns.shape[0]):
             position = write_value(records[row], columns[column], blob, ends, out, position)

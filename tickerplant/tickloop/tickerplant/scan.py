@@ -12,11 +12,13 @@ from tickloop.core.kernel import inline_kernel, kernel
 from tickloop.core.schema import Kind, Table
 from tickloop.core.symbols import NAME_BYTES_MAX
 from tickloop.tickerplant.layout import GENERAL, SYMBOL, Layout
+from tickloop.tickerplant.little_endian import U, read_u48, read_u64, same_bytes, zero_bytes
 
 # Per message: start, end, table, rows, columns, then one data position a column.
 START, END, TABLE_INDEX, ROWS, COLUMNS, FIRST_COLUMN = 0, 1, 2, 3, 4, 5
 UPD = np.frombuffer(bytearray(bytes.fromhex("000003000000f575706400f5")), dtype=np.uint8)
 _CHAR_VECTOR = 10
+_LONG_NAME_WORDS = 8
 
 
 class Outcome(IntEnum):
@@ -28,18 +30,38 @@ class Outcome(IntEnum):
 
 
 @inline_kernel
-def _read_count(log: npt.NDArray[np.uint8], position: int) -> int:
-    count = 0
-    for index in range(4):
-        count |= int(log[position + index]) << (8 * index)
-    return count if count < 0x80000000 else -1
+def _head(log: npt.NDArray[np.uint8], position: int) -> tuple[int, int, int]:
+    """Read a vector's head: q type, attribute, count; the count is -1 where it is impossible."""
+    word = read_u48(log, position)
+    count = word >> 16
+    return word & 0xFF, (word >> 8) & 0xFF, count if count < 0x80000000 else -1
+
+
+@inline_kernel
+def _ends_in(word: np.uint64) -> int:
+    """Count the zero bytes of a word."""
+    ends = zero_bytes(word) >> U(7)
+    ends += ends >> U(32)
+    ends += ends >> U(16)
+    return int((ends + (ends >> U(8))) & U(15))
 
 
 @inline_kernel
 def _skip_names(log: npt.NDArray[np.uint8], position: int, end: int, count: int) -> int:
+    # Eight bytes at a time while more names are left than eight bytes can end. The rest, and
+    # long names, byte by byte from the last word that ended a name.
+    anchor, anchored, idle = position, count, 0
+    while count > 8 and position + 8 <= end and idle < _LONG_NAME_WORDS:
+        found = _ends_in(read_u64(log, position))
+        idle += 1
+        if found > 0:
+            anchor, anchored, idle = position, count, 0
+        count -= found
+        position += 8
+    position, count = anchor, anchored
     for _ in range(count):
         first = position
-        while position < end and log[position] != 0:
+        while position < end and log[U(position)] != 0:
             position += 1
             if position - first > NAME_BYTES_MAX:
                 return -2
@@ -54,48 +76,36 @@ def _skip_texts(log: npt.NDArray[np.uint8], position: int, end: int, count: int)
     for _ in range(count):
         if position + 6 > end:
             return -1
-        size = _read_count(log, position + 2)
-        if log[position] != _CHAR_VECTOR or size < 0:
+        q_type, _, size = _head(log, position)
+        if q_type != _CHAR_VECTOR or size < 0:
             return -2
         position += 6 + size
     return position if position <= end else -1
 
 
 @inline_kernel
-def _skip_column(
-    log: npt.NDArray[np.uint8], position: int, end: int, count: int, q_type: int, width: int
-) -> int:
-    if q_type == SYMBOL:
-        return _skip_names(log, position, end, count)
-    if q_type == GENERAL:
-        return _skip_texts(log, position, end, count)
-    position += count * width
-    return position if position <= end else -1
-
-
-@inline_kernel
-def _find_table(
+def _table_at(
     log: npt.NDArray[np.uint8],
     position: int,
     end: int,
-    names: npt.NDArray[np.uint8],
-    name_ends: npt.NDArray[np.int64],
-) -> tuple[int, int]:
-    """Match a NUL-terminated table name; (-1, _) if torn, (-2, _) if unknown."""
-    stop = position
-    while stop < end and log[stop] != 0 and stop - position < NAME_BYTES_MAX:
-        stop += 1
-    if stop >= end:
-        return -1, stop
-    for table in range(name_ends.shape[0] - 1):
-        first, last = name_ends[table], name_ends[table + 1]
-        if last - first == stop - position:
-            index = 0
-            while index < last - first and names[first + index] == log[position + index]:
-                index += 1
-            if index == last - first:
-                return table, stop + 1
-    return -2, stop
+    prefixes: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+) -> int:
+    """Find the table whose messages begin like the bytes here; -1 if torn, -2 if there is none."""
+    torn = False
+    for table in range(ends.shape[0] - 1):
+        first, last = ends[table], ends[table + 1]
+        index = 0
+        while (
+            first + index < last
+            and position + index < end
+            and prefixes[U(first + index)] == log[U(position + index)]
+        ):
+            index += 1
+        if first + index == last:
+            return table
+        torn |= position + index == end
+    return -1 if torn else -2
 
 
 @inline_kernel
@@ -103,71 +113,78 @@ def _read_columns(
     log: npt.NDArray[np.uint8],
     position: int,
     end: int,
-    shape: npt.NDArray[np.int64],
-    widths: npt.NDArray[np.int64],
-    message: npt.NDArray[np.int64],
+    table: int,
+    shapes: npt.NDArray[np.int64],
+    messages: npt.NDArray[np.int64],
+    number: int,
 ) -> int:
-    """Walk the columns of a message whose table has column q types `shape`; its end or an error.
+    """Walk the columns of a message; its end, -1 if torn or -2 if it is none of this table.
 
     A message written before columns were added has fewer: the table's first ones and `seq`.
     """
     if position + 6 > end:
         return -1
-    columns = _read_count(log, position + 2)
-    known = 0
-    while known < shape.shape[0] and shape[known] >= 0:
-        known += 1
-    if log[position] != GENERAL or columns < 2 or columns > known:
+    q_type, _, columns = _head(log, position)
+    known = shapes[U(table), U(0), U(0)]
+    if q_type != GENERAL or columns < 2 or columns > known:
         return -2
     position += 6
     rows = -1
     for index in range(columns):
-        column = index if index < columns - 1 else known - 1
+        column = index + 1 if index < columns - 1 else known
         if position + 6 > end:
             return -1
-        count = _read_count(log, position + 2)
+        q_type, attribute, count = _head(log, position)
         if rows < 0:
             rows = count
-        if log[position] != shape[column] or log[position + 1] > 4 or count != rows or rows < 0:
+        if q_type != shapes[U(table), U(column), U(0)] or attribute > 4 or count != rows:
             return -2
-        message[FIRST_COLUMN + index] = position + 6
-        position = _skip_column(log, position + 6, end, rows, shape[column], widths[column])
-        if position < 0:
-            return position
-    message[ROWS] = rows
-    message[COLUMNS] = columns
+        position += 6
+        messages[U(number), U(FIRST_COLUMN + index)] = position
+        width = shapes[U(table), U(column), U(1)]
+        if width > 0:
+            position += rows * width
+        elif q_type == SYMBOL:
+            position = _skip_names(log, position, end, rows)
+        else:
+            position = _skip_texts(log, position, end, rows)
+        if position < 0 or position > end or rows < 0:
+            return position if position < -1 else -1 if rows >= 0 else -2
+    messages[U(number), U(ROWS)] = rows
+    messages[U(number), U(COLUMNS)] = columns
     return position
 
 
 @kernel(
-    "UniTuple(int64, 3)(uint8[::1], int64, int64, uint8[::1], int64[::1], int64[:, ::1],"
-    " int64[:, ::1], uint8[::1], int64[:, ::1])",
+    "UniTuple(int64, 3)(uint8[::1], int64, int64, int64, uint8[::1], int64[::1],"
+    " int64[:, :, ::1], int64[:, ::1])",
 )
 def _scan(
     log: npt.NDArray[np.uint8],
     position: int,
     end: int,
-    names: npt.NDArray[np.uint8],
-    name_ends: npt.NDArray[np.int64],
+    enough: int,
+    prefixes: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
     shapes: npt.NDArray[np.int64],
-    widths: npt.NDArray[np.int64],
-    upd: npt.NDArray[np.uint8],
     messages: npt.NDArray[np.int64],
 ) -> tuple[int, int, int]:
-    """Fill `messages`; (how many, where the scan stopped, outcome)."""
+    """Fill `messages` up to the first that ends at `enough` or later.
+
+    Gives how many there are, where the scan stopped, and the outcome.
+    """
+    table = 0
     for count in range(messages.shape[0]):
-        if position >= end:
+        if position >= min(end, enough):
             return count, position, 0
-        at = position
-        for index in range(upd.shape[0]):
-            if at + index >= end:
-                return count, position, 1
-            if log[at + index] != upd[index]:
-                return count, position, 2
-        table, at = _find_table(log, at + upd.shape[0], end, names, name_ends)
-        if table < 0:
-            return count, position, -table
-        at = _read_columns(log, at, end, shapes[table], widths[table], messages[count])
+        # Most messages are of the table that the one before was of.
+        size = ends[table + 1] - ends[table]
+        if position + size > end or not same_bytes(log, position, prefixes, ends[table], size):
+            table = _table_at(log, position, end, prefixes, ends)
+            if table < 0:
+                return count, position, -table
+            size = ends[table + 1] - ends[table]
+        at = _read_columns(log, position + size, end, table, shapes, messages, count)
         if at < 0:
             return count, position, -at
         messages[count, START] = position
@@ -189,42 +206,60 @@ class Found:
 class Scanner:
     """Finds messages of a catalog's tables in log bytes."""
 
-    def __init__(self, catalog: Catalog, *, at_a_time: int = 8192) -> None:
+    def __init__(
+        self, catalog: Catalog, *, at_a_time: int = 8192, bytes_at_a_time: int = 4 << 20
+    ) -> None:
         layouts = [Layout(table, catalog.fractional) for table in catalog]
         self.layouts = layouts
         most = max(len(layout.types) for layout in layouts)
-        names = [layout.table.name.encode() for layout in layouts]
-        self._names = np.frombuffer(bytearray(b"".join(names)), dtype=np.uint8)
-        self._name_ends = np.cumsum([0, *map(len, names)], dtype=np.int64)
-        self._shapes = np.full((len(layouts), most), -1, dtype=np.int64)
-        self._widths = np.zeros((len(layouts), most), dtype=np.int64)
+        prefixes = [UPD.tobytes() + layout.table.name.encode() + b"\0" for layout in layouts]
+        self._prefixes = np.frombuffer(bytearray(b"".join(prefixes)), dtype=np.uint8)
+        self._prefix_ends = np.cumsum([0, *map(len, prefixes)], dtype=np.int64)
+        self._shapes = np.zeros((len(layouts), 1 + most, 2), dtype=np.int64)
         for index, layout in enumerate(layouts):
-            self._shapes[index, : len(layout.types)] = layout.types
-            self._widths[index, : len(layout.types)] = _log_widths(layout)
+            columns = len(layout.types)
+            self._shapes[index, 0, 0] = columns
+            self._shapes[index, 1 : 1 + columns, 0] = layout.types
+            self._shapes[index, 1 : 1 + columns, 1] = _log_widths(layout)
         self._most = most
         self._at_a_time = at_a_time
+        self._bytes_at_a_time = bytes_at_a_time
 
     def tables(self) -> list[Table]:
         """Tables by index, as in a message's TABLE_INDEX."""
         return [layout.table for layout in self.layouts]
 
     def scan(self, log: npt.NDArray[np.uint8], start: int, end: int) -> Found:
-        """Find up to `at_a_time` messages from byte `start`; stops at `end` or at damage."""
-        messages = np.empty((self._at_a_time, FIRST_COLUMN + self._most), dtype=np.int64)
-        count, stopped, outcome = _scan(
-            log, start, end, self._names, self._name_ends, self._shapes, self._widths, UPD,
-            messages,
-        )  # fmt: skip
-        return Found(messages[:count], stopped, Outcome(outcome))
+        """Find messages from byte `start` on, but no more than `at_a_time`; stops at damage.
+
+        It goes on to the message that ends past `bytes_at_a_time`, and never past `end`.
+        """
+        return self._scan(log, start, end, self._room())
 
     def scan_all(self, log: npt.NDArray[np.uint8], start: int, end: int) -> Iterator[Found]:
-        """Find all messages, some thousands at a time; the last one says why the scan stopped."""
+        """Find all messages, some thousands at a time; the last one says why the scan stopped.
+
+        What was found is valid until the next is asked for.
+        """
+        room = self._room()
         while True:
-            found = self.scan(log, start, end)
+            found = self._scan(log, start, end, room)
             yield found
             if found.outcome is not Outcome.END or found.stopped >= end:
                 return
             start = found.stopped
+
+    def _room(self) -> npt.NDArray[np.int64]:
+        return np.empty((self._at_a_time, FIRST_COLUMN + self._most), dtype=np.int64)
+
+    def _scan(
+        self, log: npt.NDArray[np.uint8], start: int, end: int, room: npt.NDArray[np.int64]
+    ) -> Found:
+        count, stopped, outcome = _scan(
+            log, start, end, start + self._bytes_at_a_time, self._prefixes, self._prefix_ends,
+            self._shapes, room,
+        )  # fmt: skip
+        return Found(room[:count], stopped, Outcome(outcome))
 
 
 def _log_widths(layout: Layout) -> list[int]:

@@ -28,6 +28,9 @@ from tickloop.tickerplant.segment import (
 )
 
 HEAP_START = 1 << 16
+# Columns of at least as many rows are written by the system: it makes room for many pages at a
+# time, where a store into a mapped hole traps once a page.
+BULK_ROWS = 4096
 
 
 class _Heap:
@@ -79,24 +82,36 @@ class SegmentWriter:
         }
         # Readers find the file only when its header is whole.
         unnamed = path.with_name("." + path.name)
-        data = _create(unnamed, size)
+        self._descriptor = _create(unnamed, size)
+        _write_at(self._descriptor, header_bytes(fields, header, capacity, rows=0), 0)
+        data = mmap.mmap(self._descriptor, size)
         self.blocks = blocks_of(data, fields, capacity)
+        self._offsets = {field.name: field.offset for field in fields}
         # What `append` walks on every message: name and block of each fixed-width column.
         self.plain = [item for item in self.blocks.items() if item[0] not in self._heaps]
         self._words = np.frombuffer(data, dtype=np.int64, count=8)
-        data[:header] = header_bytes(fields, header, capacity, rows=0)
         unnamed.rename(path)
 
     def append(self, columns: Columns, rows: int) -> None:
         """Copy a batch of `rows` rows; they must fit."""
         first = self.rows
         last = first + rows
-        for name, block in self.plain:
-            block[first:last] = columns[name]
+        if rows < BULK_ROWS:
+            for name, block in self.plain:
+                block[first:last] = columns[name]
+        else:
+            self._append_bulk(columns, rows)
         for name, heap in self._heaps.items():
             self.blocks[name][first:last] = heap.append(columns[name].tolist())
         self.rows = last
         self._words[ROWS_WORD] = last
+
+    def _append_bulk(self, columns: Columns, rows: int) -> None:
+        for name, block in self.plain:
+            values = np.ascontiguousarray(columns[name], dtype=block.dtype)
+            assert len(values) == rows, f"{name}: {len(values)} values in a batch of {rows} rows"
+            offset = self._offsets[name] + self.rows * block.itemsize
+            _write_at(self._descriptor, values.view(np.uint8).data, offset)
 
     def commit(self, rows: int) -> None:
         """Store the row count, after the rows."""
@@ -114,20 +129,28 @@ class SegmentWriter:
 
     def close(self) -> None:
         """Give back descriptors; the mapping goes with the last array that uses it."""
+        os.close(self._descriptor)
         for heap in self._heaps.values():
             heap.close()
 
 
-def _create(path: Path, size: int) -> mmap.mmap:
+def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all bytes; OSError, as the system gives it, when the disk is full."""
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written
+
+
+def _create(path: Path, size: int) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         _reserve(path, descriptor, size)
-        return mmap.mmap(descriptor, size)
     except BaseException:
+        os.close(descriptor)
         path.unlink()
         raise
-    finally:
-        os.close(descriptor)
+    return descriptor
 
 
 def _reserve(path: Path, descriptor: int, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Rows to q tables and back: what peers publish is checked column by column before it is taken."""
+"""What peers publish, checked column by column before a row of it is taken."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,54 +8,66 @@ import numpy.typing as npt
 from tickloop.core.batch import Batch
 from tickloop.core.clock import DAY_NS
 from tickloop.core.dialects import q as q_dialect
-from tickloop.core.dialects.numpy import surface_dtype
+from tickloop.core.dialects.numpy import null_of, nulls, surface_dtype
 from tickloop.core.errors import SchemaError
 from tickloop.core.schema import Column, Kind, Table
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import q_values as q
-from tickloop.tickerplant.names import Names
 
-# What a column of one q type also accepts, where no value can change its meaning.
+# What a column of one q type also accepts. Python's whole numbers are longs, so these may become
+# narrower, if they fit: no value changes.
 _WIDENS: Mapping[str, frozenset[str]] = {
     "long": frozenset({"int", "short", "byte", "boolean"}),
-    "int": frozenset({"short", "byte", "boolean"}),
-    "short": frozenset({"byte", "boolean"}),
+    "int": frozenset({"long", "short", "byte", "boolean"}),
+    "short": frozenset({"long", "int", "byte", "boolean"}),
+    "byte": frozenset({"long", "int", "short"}),
     "float": frozenset({"real", "long", "int", "short"}),
     "real": frozenset({"int", "short"}),
 }
 _NULLS = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
 _TYPE_NAMES = {number: name for name, number in q_dialect.NUMBERS.items()}
+# Nanoseconds a unit of what counts from midnight.
+_OF_DAY = {"timespan": 1, "time": 1_000_000, "second": 1_000_000_000, "minute": 60_000_000_000}
+_TIMES = frozenset({"timestamp", "datetime", *_OF_DAY})
+_DAYS_MAX = 106_751  # what nanoseconds since 2000 can count
 
 
 def rows_from(
     table: Table, data: q.Value, symbols: Symbols, *, fractional: bool, today_ns: int
 ) -> Batch:
-    """Read published rows: column vectors, the atoms of one row, or a table.
+    """Read published rows: column vectors, the atoms of one row, a table, or a dictionary.
 
-    `time` and `seq` may be left out; a timespan as time counts from `today_ns`. SchemaError says
+    `time` and `seq` may be left out; a time of day counts from `today_ns`. A general list of
+    atoms, as Python lists arrive, counts as a vector; `::` in it is the null. SchemaError says
     which column, what was seen and what was expected.
     """
     found = _named_columns(table, data)
-    columns: dict[str, npt.NDArray[np.generic]] = {}
-    for name, value in found.items():
-        column = table.column(name)
-        if name == "seq":
-            continue
-        if name == "time":
-            columns[name] = _times(table, value, today_ns)
-        else:
-            columns[name] = _column(table, column, value, symbols, fractional=fractional)
-    lengths = {name: len(values) for name, values in columns.items()}
+    found.pop("seq", None)
+    if "sym" not in found:
+        raise SchemaError(f"{table.name}: no column sym seen; name the instrument of each row")
+    rows = q.count_of(found["sym"])
+    for column in table.columns:
+        if column.kind is Kind.TEXT and column.name in found:
+            found[column.name] = _as_texts(found[column.name], rows)
+    lengths = {name: q.count_of(value) for name, value in found.items()}
     if len(set(lengths.values())) > 1:
         raise SchemaError(f"length: {table.name}: columns of unequal length {lengths}")
-    if "sym" not in columns:
-        raise SchemaError(f"{table.name}: no column sym seen; name the instrument of each row")
+    columns: dict[str, npt.NDArray[np.generic]] = {}
+    for name, value in found.items():
+        # New names get ids last, when nothing else can be wrong with the rows.
+        if name == "time":
+            columns[name] = _times(table, value, today_ns)
+        elif table.column(name).kind is not Kind.SYMBOL:
+            columns[name] = _column(table, table.column(name), value, fractional=fractional)
+    named = {name: _names(table, name, found[name]) for name in found if name not in columns}
+    for name, names in named.items():
+        columns[name] = symbols.ids(names)
     return Batch(table, columns)
 
 
 def _named_columns(table: Table, data: q.Value) -> dict[str, q.Value]:
-    if isinstance(data, q.Table):
-        given = dict(zip(data.names.names, data.columns, strict=True))
+    if isinstance(data, (q.Table, q.Dictionary)):
+        given = _named(data)
         unknown = [name for name in given if name not in table.names]
         if unknown:
             raise SchemaError(
@@ -64,7 +76,15 @@ def _named_columns(table: Table, data: q.Value) -> dict[str, q.Value]:
             )
         return given
     values = _items(data)
-    names = _names_for(table, values)
+    return dict(zip(_names_for(table, values), values, strict=True))
+
+
+def _named(data: q.Table | q.Dictionary) -> dict[str, q.Value]:
+    if isinstance(data, q.Table):
+        return dict(zip(data.names.names, data.columns, strict=True))
+    names, values = q.names_of(data.keys), _items(data.values)
+    if names is None or len(names) != len(values):
+        raise SchemaError("type: a dictionary of column names to columns expected")
     return dict(zip(names, values, strict=True))
 
 
@@ -80,12 +100,12 @@ def _items(data: q.Value) -> Sequence[q.Value]:
 
 
 def _names_for(table: Table, values: Sequence[q.Value]) -> Sequence[str]:
-    """Match values to columns by count: with time and seq, without seq, or without both."""
+    """Match values to columns by count: with time and seq, without one, or without both."""
     names = table.names
     if len(values) == len(names):
         return names
-    if len(values) == len(names) - 1 and values and _is_time(values[0]):
-        return names[:-1]
+    if len(values) == len(names) - 1:
+        return names[:-1] if _type_of(values[0]) in _TIMES else names[1:]
     if len(values) == len(names) - 2:
         return names[1:-1]
     raise SchemaError(
@@ -94,16 +114,26 @@ def _names_for(table: Table, values: Sequence[q.Value]) -> Sequence[str]:
     )
 
 
-def _is_time(value: q.Value) -> bool:
-    return _type_of(value) in ("timestamp", "timespan")
-
-
 def _type_of(value: q.Value) -> str:
+    """Name a value's q type; a general list has its first typed atom's."""
     if isinstance(value, q.SymbolVector):
         return "symbol"
     if isinstance(value, (q.Vector, q.Atom)):
         return _TYPE_NAMES[int(value.type)]
+    if isinstance(value, q.List):
+        return next((_type_of(item) for item in value.items if isinstance(item, q.Atom)), "")
     return ""
+
+
+def _as_texts(value: q.Value, rows: int) -> q.Value:
+    """Make a list of what a text column is given: q joins texts of one character to a vector."""
+    if isinstance(value, q.SymbolVector):
+        return q.List(tuple(map(q.symbol, value.names)))
+    if not isinstance(value, q.Vector) or value.type is not q.QType.CHAR:
+        return value
+    if rows > 1 and rows == len(value):
+        return q.List(tuple(q.Atom(q.QType.CHAR, char) for char in value.data.tolist()))
+    return q.items(value)
 
 
 def _array(value: q.Value) -> npt.NDArray[np.generic]:
@@ -117,105 +147,141 @@ def _array(value: q.Value) -> npt.NDArray[np.generic]:
 
 def _times(table: Table, value: q.Value, today_ns: int) -> npt.NDArray[np.int64]:
     seen = _type_of(value)
-    if seen not in ("timestamp", "timespan"):
+    if seen not in _TIMES:
         raise SchemaError(
-            f"type: {table.name}.time: {seen or 'a list'} seen, timestamp or timespan expected"
+            f"type: {table.name}.time: {_shown(value)} seen, timestamp or timespan expected"
         )
-    times = _array(value).astype(np.int64)
-    if seen == "timespan":
-        if ((times < 0) | (times >= DAY_NS)).any():
-            raise SchemaError(f"range: {table.name}.time: a timespan within one day expected")
-        times = times + today_ns
-    if (times == -(2**63)).any():
+    if isinstance(value, q.List):
+        value = _gathered(table, table.column("time"), value, seen)
+    raw = _array(value)
+    if seen == "datetime":
+        whole = np.isfinite(raw.astype(np.float64)) & (np.abs(raw.astype(np.float64)) < _DAYS_MAX)
+        times = np.where(whole, raw.astype(np.float64) * DAY_NS, -(2.0**63)).astype(np.int64)
+    else:
+        times = raw.astype(np.int64)
+    if (times == _NULLS.get("int" if raw.dtype.itemsize == 4 else "long")).any():
         raise SchemaError(f"{table.name}.time: a null seen; leave time out to have it stamped")
+    if seen in _OF_DAY:
+        times = times * _OF_DAY[seen]
+        if ((times < 0) | (times >= DAY_NS)).any():
+            raise SchemaError(f"range: {table.name}.time: a {seen} within one day expected")
+        times = times + today_ns
     return times
 
 
 def _column(
-    table: Table, column: Column, value: q.Value, symbols: Symbols, *, fractional: bool
+    table: Table, column: Column, value: q.Value, *, fractional: bool
 ) -> npt.NDArray[np.generic]:
-    expected = q_dialect.type_name(column.kind, fractional=fractional)
-    seen = _type_of(value)
     if column.kind is Kind.TEXT:
         return _texts(table, column, value)
-    if seen != expected and seen not in _WIDENS.get(expected, frozenset()):
-        raise SchemaError(
-            f"type: {table.name}.{column.name}: {seen or 'a general list'} seen,"
-            f" {expected} expected"
-        )
-    if expected == "symbol":
-        names = value.names if isinstance(value, q.SymbolVector) else [q.name_of(value) or ""]
-        return symbols.ids(names)
-    return _widened(_array(value), seen, surface_dtype(column.kind, fractional=fractional))
+    expected = q_dialect.type_name(column.kind, fractional=fractional)
+    dtype = surface_dtype(column.kind, fractional=fractional)
+    if expected == "char" and _type_of(value) == "symbol":
+        value = _chars_of(table, column, value)
+    if isinstance(value, q.List):
+        return _from_list(table, column, value, expected, dtype)
+    seen = _type_of(value)
+    if not _fits(seen, expected):
+        raise _mismatch(table, column, value, expected)
+    return _converted(table, column, _array(value), seen, dtype)
 
 
-def _widened(values: npt.NDArray[np.generic], seen: str, dtype: str) -> npt.NDArray[np.generic]:
-    """Convert to a wider type; a narrow null becomes the wide one."""
-    wide = values.astype(dtype)
-    null = _NULLS.get(seen)
-    if null is not None and values.dtype != np.dtype(dtype):
-        is_null = values == np.array(null, dtype=values.dtype)
-        if is_null.any():
-            wide[is_null] = np.nan if wide.dtype.kind == "f" else np.iinfo(wide.dtype).min
-    return wide
+def _chars_of(table: Table, column: Column, value: q.Value) -> q.Value:
+    """Read Python's texts of one character, which arrive as symbols, as chars."""
+    raw = [name.encode(errors="surrogateescape") for name in _names(table, column.name, value)]
+    if any(len(name) > 1 for name in raw):
+        raise _mismatch(table, column, value, "char")
+    return q.chars(b"".join(name or b" " for name in raw))
 
 
-def _texts(table: Table, column: Column, value: q.Value) -> npt.NDArray[np.generic]:
-    items = [value] if isinstance(value, (q.Vector, q.Atom)) else _items(value)
-    texts = [q.text_of(item) for item in items]
-    if any(text is None for text in texts):
-        raise SchemaError(f"type: {table.name}.{column.name}: a list of strings expected")
-    found = np.empty(len(texts), dtype="|O")
-    found[:] = [(text or "").encode(errors="surrogateescape") for text in texts]
+def _fits(seen: str, expected: str) -> bool:
+    return seen == expected or seen in _WIDENS.get(expected, frozenset())
+
+
+def _mismatch(table: Table, column: Column, value: q.Value, expected: str) -> SchemaError:
+    return SchemaError(
+        f"type: {table.name}.{column.name}: {_shown(value)} seen, {expected} expected"
+    )
+
+
+def _shown(value: q.Value) -> str:
+    if isinstance(value, q.List):
+        return f"a list of {_type_of(value) or 'mixed values'}"
+    return _type_of(value) or "no simple value"
+
+
+def _from_list(
+    table: Table, column: Column, value: q.List, expected: str, dtype: str
+) -> npt.NDArray[np.generic]:
+    """Read a general list of atoms; each may be of any type that the column accepts."""
+    found = nulls(column.kind, len(value), dtype=dtype)
+    for row, item in enumerate(value.items):
+        if item == q.IDENTITY:
+            continue
+        if not isinstance(item, q.Atom) or not _fits(_type_of(item), expected):
+            raise _mismatch(table, column, item, expected)
+        seen = _type_of(item)
+        found[row : row + 1] = _converted(table, column, _array(item), seen, dtype)
     return found
 
 
-def table_of(
-    table: Table, columns: Mapping[str, npt.NDArray[np.generic]], names: Names, *, fractional: bool
-) -> q.Table:
-    """Make a q table of surface rows."""
-    made: dict[str, q.Value] = {}
-    for column in table.columns:
-        values = columns[column.name]
-        if column.kind is Kind.SYMBOL:
-            text = names.encode(values.astype(np.int32)).tobytes()
-            made[column.name] = q.SymbolVector(text, len(values))
-        elif column.kind is Kind.TEXT:
-            made[column.name] = q.List(tuple(q.chars(text) for text in values.tolist()))
-        else:
-            number = q_dialect.type_number(column.kind, fractional=fractional)
-            made[column.name] = q.vector(q.QType(number), values)
-    return q.table(made)
+def _gathered(table: Table, column: Column, value: q.List, seen: str) -> q.Vector:
+    """Make a vector of a general list of atoms of one type."""
+    kind = q.QType(q_dialect.NUMBERS[seen])
+    values = []
+    for item in value.items:
+        if not isinstance(item, q.Atom) or item.type is not kind:
+            raise _mismatch(table, column, item, seen)
+        values.append(item.value)
+    return q.vector(kind, values)
 
 
-def empty_of(table: Table, *, fractional: bool) -> q.Table:
-    """Make a table's empty schema, grouped by symbol as kdb+ tickerplants answer it."""
-    made: dict[str, q.Value] = {}
-    for column in table.columns:
-        grouped = q.Attribute.GROUPED if column.name == "sym" else q.Attribute.NONE
-        if column.kind is Kind.SYMBOL:
-            made[column.name] = q.SymbolVector(b"", 0, grouped)
-        elif column.kind is Kind.TEXT:
-            made[column.name] = q.List(())
-        else:
-            number = q_dialect.type_number(column.kind, fractional=fractional)
-            made[column.name] = q.vector(q.QType(number), [])
-    return q.table(made)
+def _names(table: Table, name: str, value: q.Value) -> list[str]:
+    if isinstance(value, q.List):
+        value = q.List(tuple(q.symbol("") if item == q.IDENTITY else item for item in value.items))
+    names = q.names_of(value)
+    if names is None:
+        raise _mismatch(table, table.column(name), value, "symbol")
+    return names
 
 
-def meta_of(table: Table, *, fractional: bool) -> q.Dictionary:
-    """Make what `meta` answers: columns c to type t, foreign key f, attribute a."""
-    characters = "".join(
-        q_dialect.type_character(column.kind, fractional=fractional) for column in table.columns
-    )
-    attributes = ["g" if column.name == "sym" else "" for column in table.columns]
-    return q.Dictionary(
-        q.table({"c": q.symbols(table.names)}),
-        q.table(
-            {
-                "t": q.chars(characters),
-                "f": q.symbols([""] * len(table.names)),
-                "a": q.symbols(attributes),
-            }
-        ),
-    )
+def _converted(
+    table: Table, column: Column, values: npt.NDArray[np.generic], seen: str, dtype: str
+) -> npt.NDArray[np.generic]:
+    """Convert to the column's type; a null becomes the column's null, nothing else changes."""
+    wanted = np.dtype(dtype)
+    if values.dtype == wanted:
+        return values
+    found = values.astype(wanted)
+    null = _NULLS.get(seen)
+    is_null = np.zeros(len(values), np.bool_) if null is None else values == values.dtype.type(null)
+    if wanted.kind in "iu":
+        bad = ~is_null & (
+            (found != values) | (found == _NULLS.get(q_dialect.TYPES[column.kind], 256))
+        )
+        if bad.any():
+            raise SchemaError(
+                f"range: {table.name}.{column.name}: {values[bad][0]} seen,"
+                f" {_with_article(q_dialect.TYPES[column.kind])} expected"
+            )
+    if is_null.any():
+        found[is_null] = null_of(column.kind, dtype)
+    return found
+
+
+def _with_article(kind: str) -> str:
+    return f"an {kind}" if kind == "int" else f"a {kind}"
+
+
+def _texts(table: Table, column: Column, value: q.Value) -> npt.NDArray[np.generic]:
+    texts = []
+    for item in value.items if isinstance(value, q.List) else [value]:
+        # Python's str arrives as a symbol.
+        text = "" if item == q.IDENTITY else q.text_of(item)
+        text = q.name_of(item) if text is None else text
+        if text is None:
+            raise _mismatch(table, column, item, "string")
+        texts.append(text.encode(errors="surrogateescape"))
+    found = np.empty(len(texts), dtype="|O")
+    found[:] = texts
+    return found

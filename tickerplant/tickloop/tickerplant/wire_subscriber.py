@@ -1,17 +1,23 @@
 """A subscriber on the wire: what it wants, and what happens when it reads too slowly."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 from typing import Protocol
 
-from tickloop.core.batch import Batch, concatenate
-from tickloop.core.schema import Table
-from tickloop.tickerplant.catch_up import CatchUp, Missed
-from tickloop.tickerplant.conflate import KEYS, conflate
+from tickloop.core.batch import Batch
+from tickloop.core.clock import EPOCH_DATE
+from tickloop.tickerplant import q_values as q
+from tickloop.tickerplant.catch_up import CatchUp, Ended, Logged, Position
+from tickloop.tickerplant.conflate import KEYS, Latest
 from tickloop.tickerplant.encode import Encoder
-from tickloop.tickerplant.publication import Filter, Publication
+from tickloop.tickerplant.journal_reader import after
+from tickloop.tickerplant.publication import Filter, Update
+from tickloop.tickerplant.q_codec import MessageKind, encode, message
 
-_CONFLATE_ROWS = 50_000
+# How much of the log one subscriber is served between two looks at everybody else.
+_PUMP_BYTES = 1 << 20
 
 
 class SlowPolicy(Enum):
@@ -40,13 +46,38 @@ class Outlet(Protocol):
 
 
 class Backlog(Protocol):
-    """Opens the log for a subscriber that missed something."""
+    """The log, for a subscriber that missed something."""
 
-    def __call__(self, start: Missed | int) -> CatchUp: ...
+    @property
+    def next_seq(self) -> int:
+        """The seq of the next row that enters the log."""
+        ...
+
+    def here(self) -> Position | None:
+        """Give the end of the log, where everything before it was offered; None if none is open."""
+        ...
+
+    def open(self, start: Position | int) -> CatchUp:
+        """Read on from a position or a seq."""
+        ...
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """One table's subscription and how far it was served: no seq up to `through` is sent again."""
+
+    filter: Filter
+    through: int
+    from_log: bool = False
 
 
 class WireSubscriber:
-    """One peer's subscriptions."""
+    """One peer's subscriptions.
+
+    Every table is in one of three states: live; served from the log, because the peer asked for
+    rows of the past or was slow; or conflated. What was served already is known by seq, so that
+    changing between them neither loses nor repeats a row.
+    """
 
     def __init__(
         self, outlet: Outlet, encoder: Encoder, backlog: Backlog, *, policy: SlowPolicy,
@@ -54,104 +85,170 @@ class WireSubscriber:
     ) -> None:  # fmt: skip
         """`low_water`: catching up goes on while fewer bytes than this are queued."""
         self.outlet = outlet
+        self.policy = policy
+        self.overflows = 0
         self._encoder = encoder
         self._backlog = backlog
-        self.policy = policy
         self._low_water = low_water
-        self._filters: dict[str, Filter] = {}
+        self._wanted: dict[str, _Wanted] = {}
+        self._latest: dict[str, Latest] = {}
         self._behind: CatchUp | None = None
-        self._held: Batch | None = None
-        self._conflated: dict[str, list[Batch]] = {}
-        self.overflows = 0
+        self._behind_seq = 0
+        self._refused: Logged | Ended | None = None
+        # Everything before this position of the log was offered.
+        self._mark = backlog.here()
 
-    def want(self, filters: Mapping[str, Filter]) -> None:
-        """Add tables, or replace what is wanted of them."""
-        self._filters.update(filters)
-
-    def unwant(self, table: str) -> None:
-        """Stop one table."""
-        self._filters.pop(table, None)
+    def want(self, filters: Mapping[str, Filter], *, through: int) -> None:
+        """Add tables, or replace what is wanted of them, with rows whose seq is past `through`."""
+        for name, wanted in filters.items():
+            self._latest.pop(name, None)
+            self._wanted[name] = _Wanted(wanted, through, self._behind is not None)
 
     def start_from(self, seq: int) -> None:
-        """Begin with logged rows from `seq` on, then go on live without a gap."""
-        self._behind = self._backlog(seq)
+        """Serve from the log, beginning with what has a seq of at least `seq`, then go on live."""
+        self._behind_seq = min(seq, self._behind_seq) if self._behind is not None else seq
+        self._behind = self._backlog.open(self._behind_seq)
+        self._refused = None
+        for wanted in self._wanted.values():
+            wanted.from_log = True
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether the log, not the plant, serves this subscriber now."""
-        return self._behind is not None or bool(self._conflated)
+        """Tell whether something is still to be sent that the plant does not offer again."""
+        return self._behind is not None or bool(self._latest)
 
-    def offer(self, publication: Publication) -> None:
+    @property
+    def has_room(self) -> bool:
+        """Tell whether the peer has taken enough to be sent what it missed."""
+        return self.outlet.queued_bytes < self._low_water
+
+    def offer(self, update: Update) -> None:
         """Send what is wanted of rows; never waits."""
-        rows = publication.rows
-        wanted = self._filters.get(rows.table.name)
-        if wanted is None or self._behind is not None:
+        name = update.table.name
+        wanted = self._wanted.get(name)
+        if wanted is None or wanted.from_log:
             return
-        if rows.table.name in self._conflated:
-            self._hold(rows, wanted)
-            return
-        if wanted.is_everything:
-            self._post(publication.wire, rows)
-            return
-        kept = wanted.apply(rows)
-        if kept is not None:
-            self._post(self._encoder.publication(kept), rows)
+        if name in self._latest:
+            self._hold(wanted, update)
+        elif not self._send(wanted, update):
+            self._missed(wanted, update)
 
-    def offer_raw(self, table: Table, wire: bytes, rows: Batch) -> None:
-        """Send rows that are encoded already, one message each."""
-        wanted = self._filters.get(table.name)
-        if wanted is None or self._behind is not None:
-            return
-        if wanted.is_everything and table.name not in self._conflated:
-            self._post(wire, rows)
+    def ended(self, session: date) -> None:
+        """Say `.u.end` after the session's last row; a peer that is behind hears of it there."""
+        if self._behind is None and (self._latest or not self.outlet.post(end_message(session))):
+            self._fall_behind(self._backlog.next_seq)
+        # The log that the mark is in tells of the end, so it is not read again.
+        self._mark = None
+
+    def _send(self, wanted: _Wanted, update: Update) -> bool:
+        """Queue the part of an update that is wanted and new; False if the queue is full."""
+        if update.last_seq <= wanted.through:
+            return True
+        if wanted.filter.is_everything and update.first_seq > wanted.through:
+            sent = self.outlet.post(update.wire)
         else:
-            self.offer(Publication(rows, self._encoder))
+            kept = _new_rows(wanted, update)
+            sent = kept is None or self.outlet.post(
+                self._encoder.publication(wanted.filter.columns_of(kept))
+            )
+        if sent:
+            wanted.through = update.last_seq
+        return sent
 
-    def _post(self, wire: bytes, rows: Batch) -> None:
-        if self.outlet.post(wire):
-            return
+    def _missed(self, wanted: _Wanted, update: Update) -> None:
         self.overflows += 1
         if self.policy is SlowPolicy.DISCONNECT:
-            self.outlet.close()
-        elif self.policy is SlowPolicy.CONFLATE and rows.table.name in KEYS:
-            self._hold(rows, self._filters[rows.table.name])
+            self.disconnect()
+        elif self._is_state(update.table.name):
+            self._latest[update.table.name] = Latest()
+            self._hold(wanted, update)
         else:
-            self._behind = self._backlog(Missed(rows.table.name, int(rows.columns["seq"][0])))
+            self._fall_behind(max(update.first_seq, wanted.through + 1))
 
-    def _hold(self, rows: Batch, wanted: Filter) -> None:
-        kept = Filter(wanted.symbols).apply(rows)
-        if kept is None:
-            return
-        held = self._conflated.setdefault(rows.table.name, [])
-        held.append(kept)
-        if sum(map(len, held)) > _CONFLATE_ROWS:
-            held[:] = [conflate(concatenate(held))]
+    def disconnect(self) -> None:
+        """Close the connection; nothing more is sent."""
+        self._wanted.clear()
+        self._latest.clear()
+        self._behind = None
+        self.outlet.close()
+
+    def _is_state(self, table: str) -> bool:
+        return self.policy is SlowPolicy.CONFLATE and table in KEYS
+
+    def _fall_behind(self, seq: int) -> None:
+        self._behind = self._backlog.open(seq if self._mark is None else self._mark)
+        self._behind_seq = seq
+        self._refused = None
+        for name, wanted in self._wanted.items():
+            wanted.from_log = not self._is_state(name)
+
+    def _hold(self, wanted: _Wanted, update: Update) -> None:
+        latest = self._latest[update.table.name]
+        kept = _new_rows(wanted, update)
+        wanted.through = max(wanted.through, update.last_seq)
+        if kept is not None:
+            latest.add(kept)
+            if latest.is_too_large:
+                self.disconnect()
+
+    # Between publications
 
     def pump(self) -> None:
         """Send what the queue has room for of what was missed; the plant calls it between rows."""
-        # What is held for conflation is older than anything that the log is read for.
-        if self._conflated and self.outlet.queued_bytes < self._low_water:
-            self._pump_conflated()
-        if self._behind is not None and not self._conflated:
+        if self._latest and self.has_room:
+            self._pump_latest()
+        if self._behind is None:
+            self._mark = self._backlog.here()
+        else:
             self._pump_log(self._behind)
 
     def _pump_log(self, behind: CatchUp) -> None:
-        while self.outlet.queued_bytes < self._low_water:
-            rows = self._held if self._held is not None else behind.next()
-            self._held = None
-            if rows is None:
-                self._behind = None
+        budget = _PUMP_BYTES
+        while budget > 0 and self.has_room:
+            logged = self._refused or behind.next()
+            self._refused = None
+            if logged is None:
+                self._catch_up_done()
                 return
-            wanted = self._filters.get(rows.table.name)
-            kept = wanted.apply(rows) if wanted is not None else None
-            if kept is not None and not self.outlet.post(self._encoder.publication(kept)):
-                self._held = rows
+            if not self._send_logged(logged):
+                self._refused = logged
                 return
+            budget -= logged.size if isinstance(logged, Logged) else 0
 
-    def _pump_conflated(self) -> None:
-        held, self._conflated = self._conflated, {}
-        for table, batches in held.items():
-            rows = conflate(concatenate(batches))
-            columns = Filter((), self._filters[table].columns).apply(rows)
-            if columns is not None and not self.outlet.post(self._encoder.publication(columns)):
-                self._conflated[table] = [rows]
+    def _catch_up_done(self) -> None:
+        self._behind = None
+        self._mark = self._backlog.here()
+        for wanted in self._wanted.values():
+            wanted.from_log = False
+
+    def _send_logged(self, logged: Logged | Ended) -> bool:
+        if isinstance(logged, Ended):
+            return self.outlet.post(end_message(logged.session))
+        wanted = self._wanted.get(logged.table.name)
+        return wanted is None or not wanted.from_log or self._send(wanted, logged)
+
+    def _pump_latest(self) -> None:
+        held, self._latest = self._latest, {}
+        for table, latest in held.items():
+            columns_of = self._wanted[table].filter.columns_of
+            for rows in latest.pieces():
+                if table in self._latest or not self.outlet.post(
+                    self._encoder.publication(columns_of(rows))
+                ):
+                    self._latest.setdefault(table, Latest()).add(rows)
+
+
+def _new_rows(wanted: _Wanted, update: Update) -> Batch | None:
+    """Take the rows of wanted symbols that were not served yet, with all columns."""
+    if update.last_seq <= wanted.through:
+        return None
+    rows: Batch | None = update.rows
+    if update.first_seq <= wanted.through:
+        rows = after(update.rows, wanted.through)
+    return None if rows is None else wanted.filter.rows_of(rows)
+
+
+def end_message(session: date) -> bytes:
+    """Spell ``(`.u.end;session)`` as an asynchronous message."""
+    day = q.atom(q.QType.DATE, (session - EPOCH_DATE).days)
+    return message(MessageKind.ASYNC, encode(q.items(q.symbol(".u.end"), day)))
