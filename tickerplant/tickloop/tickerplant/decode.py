@@ -170,7 +170,9 @@ class Decoder:
 
     def run(self, log: npt.NDArray[np.uint8], messages: npt.NDArray[np.int64]) -> Batch:
         """Give messages of one table as one batch."""
-        return self._batch(log, int(messages[0, TABLE_INDEX]), messages, None)
+        return self._batch(
+            log, int(messages[0, TABLE_INDEX]), messages, np.arange(len(messages)), None
+        )
 
     def _batch(
         self,

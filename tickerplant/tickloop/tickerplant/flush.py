@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from tickloop.tickerplant.rdb import RdbPart, RdbReader
 from tickloop.tickerplant.segment import Segment, Text, Values
 from tickloop.tickerplant.segment_writer import write_segment
 from tickloop.tickerplant.session import SessionCalendar
+
+# Columns of a merge that are longer are joined on disk.
+_SCRATCH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +145,30 @@ def _joined(
         complete(table, segment.columns(0, segment.rows), segment.rows, fractional=fractional)
         for segment in segments
     ]
-    return {name: _join([piece[name] for piece in pieces]) for name in table.names}
+    return {name: _join([piece[name] for piece in pieces], root) for name in table.names}
 
 
-def _join(pieces: Sequence[Values]) -> npt.NDArray[np.generic]:
+def _join(pieces: Sequence[Values], root: Path) -> npt.NDArray[np.generic]:
     texts = [text for piece in pieces if isinstance(piece, Text) for text in piece.to_list()]
     if any(isinstance(piece, Text) for piece in pieces):
         joined = np.empty(len(texts), dtype=object)
         joined[:] = texts
         return joined
     plain = [piece for piece in pieces if not isinstance(piece, Text)]
-    return plain[0] if len(plain) == 1 else np.concatenate(plain)
+    if len(plain) == 1:
+        return plain[0]
+    if sum(piece.nbytes for piece in plain) < _SCRATCH_BYTES:
+        return np.concatenate(plain)
+    return _join_on_disk(plain, root)
+
+
+def _join_on_disk(pieces: Sequence[npt.NDArray[np.generic]], root: Path) -> npt.NDArray[np.generic]:
+    """Join long columns in a nameless file, so that a day need not fit into memory."""
+    with TemporaryFile(dir=root) as scratch:
+        for piece in pieces:
+            scratch.write(np.ascontiguousarray(piece).data)
+        scratch.flush()
+        return np.memmap(scratch, dtype=pieces[0].dtype, mode="r")
 
 
 def recover(root: Path, door: FileDoor) -> Manifest | None:
