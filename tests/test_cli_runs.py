@@ -32,9 +32,9 @@ def test_two_captures_of_a_feed_are_equal_byte_for_byte(tmp_path: Path) -> None:
 
 def test_the_pace_changes_no_byte_of_the_journal(tmp_path: Path) -> None:
     cut = ("--cut-ms", "60000", "--port", "0")
-    for name, speed in (("slow", "20000"), ("fast", "60000"), ("fastest", "0")):
+    for name, speed in (("paced", "60000"), ("unpaced", "0")):
         good("run", *FEED, *cut, "--speed", speed, "--data", tmp_path / name)
-    assert log_of(tmp_path / "slow") == log_of(tmp_path / "fast") == log_of(tmp_path / "fastest")
+    assert log_of(tmp_path / "paced") == log_of(tmp_path / "unpaced")
 
 
 def test_kernels_that_are_not_compiled_write_the_same_journal(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_json_is_all_that_programs_get_on_stdout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "env", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}]
+    "env", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0"}]
 )
 def test_a_terminal_without_unicode_gets_escapes_and_no_errors(
     tmp_path: Path, env: dict[str, str]

@@ -1,6 +1,7 @@
 """`tickloop sql` beside a live run and at rest, against plain Python over the log's bytes."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.command import COMMAND, good, running, sql, tickloop, wait_for
+from tests.command import COMMAND, ended, good, running, sql, tickloop, wait_for
 from tests.log_oracle import rows
 
 FEED = ("--feed", "synthetic:2024-01-02", "--messages", "10000", "--symbols", "5")
@@ -48,13 +49,15 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, A
     """Capture a synthetic day at a pace, and ask while it runs; then let it end."""
     data = tmp_path_factory.mktemp("live") / "day"
     pace = ("--speed", "6000", "--cut-ms", "60000", "--port", "0")
-    with running("run", *FEED, "--data", data, *pace) as process:
+    with running("run", *FEED, "--data", data, *pace, "--stay") as process:
         wait_for((data / "run.json").exists, process)
         seq = wait_for(lambda: _seq_of_trades(data, 100), process)
         live = Asked(data, seq)
         assert process.poll() is None, "the run had ended before it was asked"
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, (out, err)
+        done = ended(process, signal.SIGINT)
+        assert done.code == 0, (done.out, done.err)
+    if "the same command goes on from here" in done.err:
+        good("run", *FEED, "--data", data)
     yield data, live
 
 
