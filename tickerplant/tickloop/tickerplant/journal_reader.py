@@ -9,7 +9,8 @@ from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import sidecar
-from tickloop.tickerplant.decode import Destination
+from tickloop.tickerplant.ahead import ahead
+from tickloop.tickerplant.decode import Reused
 from tickloop.tickerplant.journal import logs
 from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.recovery import LogReader
@@ -86,10 +87,14 @@ class JournalReader:
                 if kept is not None:
                     yield kept
 
-    def tables(self, seq: int, *, destination: Destination | None = None) -> Iterator[Batch]:
-        """Yield the rows past `seq` in larger batches: seq ascends within a table only."""
-        for reader, found in self._found(seq):
-            for rows in reader.decoder.batches(reader.bytes, found, destination=destination):
+    def tables(self, seq: int) -> Iterator[Batch]:
+        """Yield the rows past `seq` in larger batches: seq ascends within a table only.
+
+        A batch is valid until the next one of its table. The log is scanned in another thread.
+        """
+        columns = Reused(self._catalog)
+        for reader, found in ahead(self._found(seq)):
+            for rows in reader.decoder.batches(reader.bytes, found, destination=columns):
                 kept = after(rows, seq)
                 if kept is not None:
                     yield kept
