@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tests.bench.figures import Figure, figure
 from tickloop.core.batch import Columns
 from tickloop.core.clock import monotonic_ns
 from tickloop.core.kernel import warm_up
@@ -73,9 +74,8 @@ def raw_write_seconds(directory: Path, files: list[int]) -> float:
     return (monotonic_ns() - begun) / 1e9
 
 
-def main(rows: int) -> None:
-    """Measure once and print."""
-    warm_up()
+def write_once(rows: int) -> tuple[float, float]:
+    """Write a day once; give rows/s, and the rate at which the machine writes the same bytes."""
     columns = trades(rows)
     symbols = Symbols(f"S{number}" for number in range(SYMBOLS))
     with tempfile.TemporaryDirectory() as home:
@@ -88,14 +88,20 @@ def main(rows: int) -> None:
         sizes = [path.stat().st_size for path in written.path.iterdir()]
         shutil.rmtree(root)
         raw = raw_write_seconds(Path(home), sizes)
-        mega = written.bytes / 1e6
-        print(
-            f"trade, {rows:,} rows, {len(TRADE.columns)} columns, {SYMBOLS} symbols,"
-            f" {THREADS} threads: {seconds:.2f} s, {rows / seconds / 1e6:.2f}M rows/s,"
-            f" {mega / seconds:,.0f} MB/s; raw write of the same {mega:,.0f} MB:"
-            f" {raw:.2f} s, {mega / raw:,.0f} MB/s"
-        )
+    return rows / seconds, written.bytes / 1e6 / raw
+
+
+def measure(rows: int = ROWS) -> list[Figure]:
+    """Measure the write, and the machine's raw write of as many bytes beside it."""
+    warm_up()
+    runs = [write_once(rows) for _ in range(3)]
+    return [
+        figure("HDB write of 10M trades, page cache", "rows/s", [run[0] for run in runs],
+               at_least=2e6),
+        figure("  raw write of the same bytes", "MB/s", [run[1] for run in runs]),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS)
+    for item in measure(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS):
+        print(item)
