@@ -1,6 +1,6 @@
 """A progress line that overwrites itself on a terminal and stays quiet elsewhere."""
 
-import shutil
+import os
 import sys
 
 from tickloop.app.capture import Progress
@@ -10,6 +10,7 @@ _EVERY_NS = 100_000_000
 # Loading compiled kernels takes less; compiling them takes longer.
 _COMPILING_NS = 1_500_000_000
 _COMPILED_EVERY = 20
+_COLUMNS = 80  # where the terminal does not say
 
 
 class ProgressLine:
@@ -35,7 +36,7 @@ class ProgressLine:
             return
         self._last = now
         # A line that wraps cannot be overwritten.
-        text = text[: shutil.get_terminal_size().columns - 1]
+        text = text[: _columns() - 1]
         print("\r" + text.ljust(self._width), end="", file=sys.stderr, flush=True)
         self._width = len(text)
 
@@ -57,6 +58,13 @@ class ProgressLine:
         if self._width:
             print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
             self._width = 0
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
 
 
 class Compiling:

@@ -55,9 +55,9 @@ class DataDirectory:
                 f"{self.root}: a file stands where the data directory should be ({error});"
                 " give another --data directory"
             ) from error
-        except PermissionError as error:
+        except OSError as error:
             raise DataDirectoryError(
-                f"{self.root}: no permission to write there; give another --data directory"
+                f"{self.root} cannot be written ({error.strerror}); give another --data directory"
             ) from error
 
     def hold(self) -> None:

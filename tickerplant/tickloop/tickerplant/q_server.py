@@ -349,7 +349,8 @@ def _listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
                 f"port {port} on {host} is in use, perhaps by another tickloop or a kdb+ process;"
-                f" stop that one (`ss -ltnp 'sport = :{port}'` shows it) or choose another port"
+                f" stop that one (`ss -ltnp 'sport = :{port}'` shows it) or choose another"
+                " port (--port, or [serve] port; 0 takes a free one)"
             ) from error
         raise ConfigError(
             f"cannot listen on {host} port {port}: {error}; choose another address or port"

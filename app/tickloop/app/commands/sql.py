@@ -1,5 +1,6 @@
 """`tickloop sql`: ask a live or resting data directory."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -43,8 +44,7 @@ def sql(
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is for files: add --output FILE")
-    if statement == "-":
-        statement = sys.stdin.read()
+    statement = _decoded(sys.stdin.buffer.read() if statement == "-" else os.fsencode(statement))
     root = newest_data(data)
     if not (root / "manifest.json").exists() and KdbHistory(root, "").is_empty:
         raise DataDirectoryError(
@@ -67,3 +67,13 @@ def sql(
             result.write(found, form, file)
     else:
         result.write(found, form, sys.stdout)
+
+
+def _decoded(statement: bytes) -> str:
+    """Read a statement as UTF-8, whatever the terminal says that it speaks."""
+    try:
+        return statement.decode()
+    except UnicodeDecodeError as error:
+        raise QueryError(
+            f"byte {error.start} of the statement is {statement[error.start]:#04x}, UTF-8 expected"
+        ) from error
