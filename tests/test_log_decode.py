@@ -99,7 +99,10 @@ def _decoded(raw: bytes, **bounds: int) -> list[Row]:
         for batch in decoder.batches(log, found, destination=columns):
             values = [batch.columns[name].tolist() for name in NOTE.names]
             for time, sym, size, side, text, by, seq in zip(*values, strict=True):
-                names = symbols.name(sym).encode(), symbols.name(by).encode()
+                names = (
+                    symbols.name(sym).encode(errors="surrogateescape"),
+                    symbols.name(by).encode(errors="surrogateescape"),
+                )
                 read.append(Row(time, names[0], size, side, text, names[1], seq))
     return read
 
