@@ -26,9 +26,7 @@ def cut(rows: Slice, ends: list[int]) -> list[Slice]:
             [
                 Batch(batch.table, {name: v[inside] for name, v in batch.columns.items()})
                 for batch in rows.batches
-                for inside in [
-                    (batch.columns["ordinal"] >= first) & (batch.columns["ordinal"] < stop)
-                ]
+                for inside in [np.isin(batch.columns["ordinal"], np.arange(first, stop))]
             ]
         )
         for first, stop in itertools.pairwise(bounds)

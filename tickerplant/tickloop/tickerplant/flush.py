@@ -115,7 +115,7 @@ def finish(root: Path, door: FileDoor, session: date) -> Manifest:
             root / "db",
             session,
             table,
-            _joined(root, chunks, table, fractional=old.catalog.fractional),
+            _pieces(root, chunks, table, fractional=old.catalog.fractional),
             None,
             watermark=merged,
             fractional=old.catalog.fractional,
@@ -128,30 +128,28 @@ def finish(root: Path, door: FileDoor, session: date) -> Manifest:
     return new
 
 
-def _joined(
+def _pieces(
     root: Path, chunks: Sequence[Chunk], table: Table, *, fractional: bool
-) -> dict[str, npt.NDArray[np.generic]]:
-    """Put a table's chunks one after the other, which is seq order."""
+) -> list[dict[str, npt.NDArray[np.generic]]]:
+    """Map a table's chunks one after the other, which is seq order."""
     segments = [
         Segment(chunk_folder(root, chunk) / table.name)
         for chunk in chunks
         if table.name in chunk.rows
     ]
-    pieces = [
+    found = [
         complete(table, segment.columns(0, segment.rows), segment.rows, fractional=fractional)
         for segment in segments
     ]
-    return {name: _join([piece[name] for piece in pieces]) for name in table.names}
+    return [{name: _as_array(values) for name, values in piece.items()} for piece in found]
 
 
-def _join(pieces: Sequence[Values]) -> npt.NDArray[np.generic]:
-    texts = [text for piece in pieces if isinstance(piece, Text) for text in piece.to_list()]
-    if any(isinstance(piece, Text) for piece in pieces):
-        joined = np.empty(len(texts), dtype=object)
-        joined[:] = texts
-        return joined
-    plain = [piece for piece in pieces if not isinstance(piece, Text)]
-    return plain[0] if len(plain) == 1 else np.concatenate(plain)
+def _as_array(values: Values) -> npt.NDArray[np.generic]:
+    if not isinstance(values, Text):
+        return values
+    texts = np.empty(len(values), dtype=object)
+    texts[:] = values.to_list()
+    return texts
 
 
 def recover(root: Path, door: FileDoor) -> Manifest | None:
