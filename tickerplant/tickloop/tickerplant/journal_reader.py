@@ -36,8 +36,12 @@ def seek_time(log: Path, time: int) -> int:
 
 
 def _last_seq(log: Path) -> int | None:
-    entries = sidecar.load(log, first_offset=len(LOG_HEADER), log_bytes=log.stat().st_size)
-    return int(entries["last_seq"][-1]) if len(entries) else None
+    """Give a log's last seq; None where the sidecar does not cover all of it, as after a crash."""
+    size = log.stat().st_size
+    entries = sidecar.load(log, first_offset=len(LOG_HEADER), log_bytes=size)
+    if not len(entries) or int(entries["offset"][-1] + entries["length"][-1]) != size:
+        return None
+    return int(entries["last_seq"][-1])
 
 
 def logs_from(directory: Path, seq: int) -> list[Path]:
