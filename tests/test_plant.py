@@ -5,7 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.plants import NOON, Memory, logged, mixed, plant_at, publish_trades, trades
+from tests.plants import (
+    NOON,
+    Memory,
+    logged,
+    mixed,
+    plant_at,
+    publish_trades,
+    small_journal,
+    trades,
+)
 from tickloop.core.batch import Batch, slice_of
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import SchemaError
@@ -14,6 +23,7 @@ from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.journal import logs
 from tickloop.tickerplant.journal_reader import JournalReader
 from tickloop.tickerplant.layout import Layout
+from tickloop.tickerplant.log_file import Sync
 
 
 def test_rows_of_two_tables_keep_the_feed_s_order_in_seq(tmp_path: Path) -> None:
@@ -190,3 +200,18 @@ def test_a_live_plant_logs_the_passing_of_time_when_no_rows_come(tmp_path: Path)
     plant.tick()
     assert len(memory.rows("clock")["seq"]) == before + 1
     plant.close()
+
+
+def test_rows_of_a_crashed_session_are_found_after_the_next_session_began(tmp_path: Path) -> None:
+    plant, _ = plant_at(tmp_path, journal=small_journal(Sync.NONE))
+    publish_trades(plant, 10)
+    plant.journal.abandon()
+    day = 86_400_000_000_000
+    plant, _ = plant_at(tmp_path, journal=small_journal(Sync.NONE))
+    plant.publish(slice_of(trades(plant.symbols, 5, start=10, time=NOON + day)))
+    plant.close()
+    everything = logged(tmp_path)
+    assert [value for _, value in everything] == list(range(15))
+    # The crashed log's index does not reach its last rows.
+    last = everything[9][0]
+    assert [value for _, value in logged(tmp_path, after=last - 1)] == list(range(9, 15))

@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.batch import Batch
+from tickloop.core.catalog import Catalog
 from tickloop.core.dialects.numpy import nulls
 from tickloop.core.kernel import kernel
 from tickloop.core.schema import SYMBOL, Kind, Table
 from tickloop.core.symbols import Symbols
+from tickloop.tickerplant.layout import Layout
 from tickloop.tickerplant.little_endian import U, copy_bytes, read_u64
 from tickloop.tickerplant.names import (
     NO_WORD,
@@ -170,9 +172,8 @@ class Decoder:
 
     def run(self, log: npt.NDArray[np.uint8], messages: npt.NDArray[np.int64]) -> Batch:
         """Give messages of one table as one batch."""
-        return self._batch(
-            log, int(messages[0, TABLE_INDEX]), messages, np.arange(len(messages)), None
-        )
+        picks = np.arange(len(messages))
+        return self._batch(log, int(messages[0, TABLE_INDEX]), messages, picks, None)
 
     def _batch(
         self,
@@ -232,8 +233,8 @@ class Decoder:
 class Reused:
     """Columns for decoded rows: the same memory for every batch of a table, as long as it fits."""
 
-    def __init__(self, scanner: Scanner) -> None:
-        self._layouts = {layout.table.name: layout for layout in scanner.layouts}
+    def __init__(self, catalog: Catalog) -> None:
+        self._layouts = {table.name: Layout(table, catalog.fractional) for table in catalog}
         self._columns: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
 
     def __call__(self, table: Table, rows: int) -> dict[str, npt.NDArray[np.generic]]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +24,6 @@ from tickloop.tickerplant.rdb import RdbPart, RdbReader
 from tickloop.tickerplant.segment import Segment, Text, Values
 from tickloop.tickerplant.segment_writer import write_segment
 from tickloop.tickerplant.session import SessionCalendar
-
-# Columns of a merge that are longer are joined on disk.
-_SCRATCH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,7 @@ def finish(root: Path, door: FileDoor, session: date) -> Manifest:
             root / "db",
             session,
             table,
-            _joined(root, chunks, table, fractional=old.catalog.fractional),
+            _pieces(root, chunks, table, fractional=old.catalog.fractional),
             None,
             watermark=merged,
             fractional=old.catalog.fractional,
@@ -132,43 +128,28 @@ def finish(root: Path, door: FileDoor, session: date) -> Manifest:
     return new
 
 
-def _joined(
+def _pieces(
     root: Path, chunks: Sequence[Chunk], table: Table, *, fractional: bool
-) -> dict[str, npt.NDArray[np.generic]]:
-    """Put a table's chunks one after the other, which is seq order."""
+) -> list[dict[str, npt.NDArray[np.generic]]]:
+    """Map a table's chunks one after the other, which is seq order."""
     segments = [
         Segment(chunk_folder(root, chunk) / table.name)
         for chunk in chunks
         if table.name in chunk.rows
     ]
-    pieces = [
+    found = [
         complete(table, segment.columns(0, segment.rows), segment.rows, fractional=fractional)
         for segment in segments
     ]
-    return {name: _join([piece[name] for piece in pieces], root) for name in table.names}
+    return [{name: _as_array(values) for name, values in piece.items()} for piece in found]
 
 
-def _join(pieces: Sequence[Values], root: Path) -> npt.NDArray[np.generic]:
-    texts = [text for piece in pieces if isinstance(piece, Text) for text in piece.to_list()]
-    if any(isinstance(piece, Text) for piece in pieces):
-        joined = np.empty(len(texts), dtype=object)
-        joined[:] = texts
-        return joined
-    plain = [piece for piece in pieces if not isinstance(piece, Text)]
-    if len(plain) == 1:
-        return plain[0]
-    if sum(piece.nbytes for piece in plain) < _SCRATCH_BYTES:
-        return np.concatenate(plain)
-    return _join_on_disk(plain, root)
-
-
-def _join_on_disk(pieces: Sequence[npt.NDArray[np.generic]], root: Path) -> npt.NDArray[np.generic]:
-    """Join long columns in a nameless file, so that a day need not fit into memory."""
-    with TemporaryFile(dir=root) as scratch:
-        for piece in pieces:
-            scratch.write(np.ascontiguousarray(piece).data)
-        scratch.flush()
-        return np.memmap(scratch, dtype=pieces[0].dtype, mode="r")
+def _as_array(values: Values) -> npt.NDArray[np.generic]:
+    if not isinstance(values, Text):
+        return values
+    texts = np.empty(len(values), dtype=object)
+    texts[:] = values.to_list()
+    return texts
 
 
 def recover(root: Path, door: FileDoor) -> Manifest | None:

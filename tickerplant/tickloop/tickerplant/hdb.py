@@ -1,6 +1,6 @@
 """History by date: partitions in kdb+'s splayed layout, written whole and swapped in."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +15,7 @@ from tickloop.core.schema import Table
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.file_door import OS_DOOR, FileDoor, remove_tree
 from tickloop.tickerplant.kdb_names import extend_names, read_names
-from tickloop.tickerplant.part_order import KEEP_ALL, PartOrder, part_order
+from tickloop.tickerplant.part_order import KEEP_ALL, Ordered, PartOrder, part_order
 from tickloop.tickerplant.partition import Partition
 from tickloop.tickerplant.partition_writer import ColumnSource, column_source, write_files
 
@@ -52,7 +52,7 @@ def write_partition(
     root: Path,
     session_date: date,
     table: Table,
-    columns: Columns,
+    columns: Columns | Sequence[Columns],
     symbols: Symbols | None,
     *,
     watermark: int | None = None,
@@ -63,11 +63,12 @@ def write_partition(
 ) -> Written:
     """Add rows to a table's partition: parted by symbol, in seq order within each symbol.
 
-    `columns` are surface columns in seq order, `sym` and other symbols as int32 ids of
-    `symbols`; names that the symbol file lacks are added to it (None: it has them all). Rows
-    that the partition has with seq up to `watermark` stay (None: all), later ones make way, so a
-    flush that a crash interrupted may be repeated. All new rows must come after the rows that
-    stay. A new date gets empty tables for `also` in the same step.
+    `columns` are surface columns in seq order, or those of several batches one after the other,
+    `sym` and other symbols as int32 ids of `symbols`; names that the symbol file lacks are added
+    to it (None: it has them all). Rows that the partition has with seq up to `watermark` stay
+    (None: all), later ones make way, so a flush that a crash interrupted may be repeated. All
+    new rows must come after the rows that stay. A new date gets empty tables for `also` in the
+    same step.
 
     The new partition is written and synced beside the database, then swapped in by one rename:
     a reader or a crash sees the old one or the new one. StoreError if the disk refuses, if rows
@@ -75,18 +76,19 @@ def write_partition(
     """
     target = root / partition_name(session_date) / table.name
     existing = Partition(target) if target.exists() else None
+    batches = [columns] if isinstance(columns, Mapping) else columns
     with _disk_errors(target):
         _prepare(root, door)
         new_symbols, known = _symbols(root, symbols, door)
-        sources = _sources(table, columns, existing, fractional=fractional)
-        order = _order(table, columns, existing, watermark, known=known)
+        sources = _sources(table, batches, existing, fractional=fractional)
+        order = _order(table, batches, existing, watermark, known=known)
         staged = _staged(root, target, door)
         written = write_files(staged, table, sources, order, door=door, threads=threads)
         if target.parent.exists():
             _publish(staged, target, door)
         else:
             _publish_date(staged, target, also, fractional=fractional, door=door)
-    kept = len(order.order) - len(columns["seq"])
+    kept = len(order.order) - sum(len(batch["seq"]) for batch in batches)
     return Written(target, len(order.order), kept, written, new_symbols)
 
 
@@ -171,9 +173,9 @@ def _staged(root: Path, target: Path, door: FileDoor) -> Path:
 
 
 def _sources(
-    table: Table, columns: Columns, existing: Partition | None, *, fractional: bool
+    table: Table, batches: Sequence[Columns], existing: Partition | None, *, fractional: bool
 ) -> list[ColumnSource]:
-    missing = [name for name in table.names if name not in columns]
+    missing = [name for batch in batches for name in table.names if name not in batch]
     if missing:
         raise SchemaError(f"{table.name}: rows lack the columns {', '.join(missing)}")
     unknown = sorted(set(existing.names if existing else ()) - set(table.names))
@@ -183,34 +185,36 @@ def _sources(
             " partition was written by a newer version or by hand"
         )
     return [
-        column_source(column, columns[column.name], existing, fractional=fractional)
+        column_source(
+            column, [batch[column.name] for batch in batches], existing, fractional=fractional
+        )
         for column in table.columns
     ]
 
 
 def _order(
-    table: Table, columns: Columns, existing: Partition | None, watermark: int | None, *, known: int
+    table: Table,
+    batches: Sequence[Columns],
+    existing: Partition | None,
+    watermark: int | None,
+    *,
+    known: int,
 ) -> PartOrder:
     keep_to = KEEP_ALL if watermark is None else watermark
-    new_seqs = np.asarray(columns["seq"])
     old_ids = old_seqs = np.empty(0, dtype=np.int64)
     if existing is not None:
         old_ids, old_seqs = _longs(existing, "sym"), _longs(existing, "seq")
     kept = old_seqs if watermark is None else old_seqs[old_seqs <= keep_to]
     last_kept = int(kept.max()) if len(kept) else -1
-    if len(new_seqs) and int(new_seqs.min()) <= last_kept:
-        raise StoreError(
-            f"{table.name}: rows from seq {new_seqs.min()} on, but the partition keeps rows up to"
-            f" {last_kept}; flush only rows past the watermark"
-        )
-    return part_order(
-        old_ids=old_ids,
-        old_seqs=old_seqs,
-        keep_to=keep_to,
-        new_ids=columns["sym"],
-        new_seqs=new_seqs,
-        known=known,
-    )
+    for batch in batches:
+        seqs = np.asarray(batch["seq"])
+        if len(seqs) and int(seqs.min()) <= last_kept:
+            raise StoreError(
+                f"{table.name}: rows from seq {seqs.min()} on, but the partition keeps rows up to"
+                f" {last_kept}; flush only rows past the watermark"
+            )
+    new = [Ordered(batch["sym"], batch["seq"]) for batch in batches]
+    return part_order([Ordered(old_ids, old_seqs, keep_to), *new], known=known)
 
 
 def _longs(existing: Partition, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -226,8 +230,8 @@ def _write_empty(directory: Path, table: Table, *, fractional: bool, door: FileD
         column.name: nulls(column.kind, 0, dtype=surface_dtype(column.kind, fractional=fractional))
         for column in table.columns
     }
-    sources = _sources(table, columns, None, fractional=fractional)
-    order = _order(table, columns, None, None, known=0)
+    sources = _sources(table, [columns], None, fractional=fractional)
+    order = _order(table, [columns], None, None, known=0)
     write_files(directory, table, sources, order, door=door, threads=1)
 
 

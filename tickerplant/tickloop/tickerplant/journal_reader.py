@@ -9,7 +9,8 @@ from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import sidecar
-from tickloop.tickerplant.decode import Destination
+from tickloop.tickerplant.ahead import ahead
+from tickloop.tickerplant.decode import Reused
 from tickloop.tickerplant.journal import logs
 from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.recovery import LogReader
@@ -35,8 +36,12 @@ def seek_time(log: Path, time: int) -> int:
 
 
 def _last_seq(log: Path) -> int | None:
-    entries = sidecar.load(log, first_offset=len(LOG_HEADER), log_bytes=log.stat().st_size)
-    return int(entries["last_seq"][-1]) if len(entries) else None
+    """Give a log's last seq; None where the sidecar does not cover all of it, as after a crash."""
+    size = log.stat().st_size
+    entries = sidecar.load(log, first_offset=len(LOG_HEADER), log_bytes=size)
+    if not len(entries) or int(entries["offset"][-1] + entries["length"][-1]) != size:
+        return None
+    return int(entries["last_seq"][-1])
 
 
 def logs_from(directory: Path, seq: int) -> list[Path]:
@@ -86,10 +91,14 @@ class JournalReader:
                 if kept is not None:
                     yield kept
 
-    def tables(self, seq: int, *, destination: Destination | None = None) -> Iterator[Batch]:
-        """Yield the rows past `seq` in larger batches: seq ascends within a table only."""
-        for reader, found in self._found(seq):
-            for rows in reader.decoder.batches(reader.bytes, found, destination=destination):
+    def tables(self, seq: int) -> Iterator[Batch]:
+        """Yield the rows past `seq` in larger batches: seq ascends within a table only.
+
+        A batch is valid until the next one of its table. The log is scanned in another thread.
+        """
+        columns = Reused(self._catalog)
+        for reader, found in ahead(self._found(seq)):
+            for rows in reader.decoder.batches(reader.bytes, found, destination=columns):
                 kept = after(rows, seq)
                 if kept is not None:
                     yield kept

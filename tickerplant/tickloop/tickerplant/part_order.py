@@ -1,5 +1,6 @@
 """Rows in the order of a partition: by symbol id, and in log order within a symbol."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ _Column = npt.NDArray[Any]
 
 ROWS_MAX = 2**32 - 1
 KEEP_ALL = 2**63 - 1
+_BLOCK_ROWS = 1 << 16
 
 
 def _seen(scalar: str) -> str:
@@ -61,73 +63,68 @@ def _place(
             starts[bucket] += 1
 
 
-@kernel(*(f"void({_seen(w)}, {_seen(w)}, uint32[::1], {w}[::1])" for w in _WIDTHS))
-def _gather(old: _Column, new: _Column, order: Order, out: _Column) -> None:
-    """Copy rows in order; numbers past the old rows are rows of the new ones."""
-    split = old.shape[0]
+@kernel(*(f"void({_seen(w)}, int64, uint32[::1], {w}[::1])" for w in _WIDTHS))
+def _gather(piece: _Column, first: int, order: Order, out: _Column) -> None:
+    """Copy, in order, the rows that are the piece's: those numbered from `first` on."""
+    rows = np.uint64(piece.shape[0])
     for place in range(order.shape[0]):
-        row = np.int64(order[place])
-        out[place] = old[row] if row < split else new[row - split]
+        row = np.uint64(np.int64(order[place]) - first)  # past the end if it is before the piece
+        if row < rows:
+            out[place] = piece[row]
 
 
-@kernel(f"void({_seen('int64')}, {_seen('int32')}, uint32[::1], int64[::1])")
-def _gather_ids(old: _Column, new: _Column, order: Order, out: Longs) -> None:
+@kernel(*(f"void({_seen(ids)}, int64, uint32[::1], int64[::1])" for ids in _IDS))
+def _gather_ids(piece: _Column, first: int, order: Order, out: Longs) -> None:
     """Copy symbol ids as kdb+ indexes: 64 bits, with 0N for every negative id."""
-    split = old.shape[0]
+    rows = np.uint64(piece.shape[0])
     for place in range(order.shape[0]):
-        row = np.int64(order[place])
-        symbol = old[row] if row < split else np.int64(new[row - split])
-        out[place] = symbol if symbol >= 0 else NULL_LONG
-
-
-@kernel(f"boolean({_seen('int64')}, {_seen('int64')}, uint32[::1])")
-def _ascends(old: _Column, new: _Column, order: Order) -> bool:
-    split = old.shape[0]
-    last = NULL_LONG
-    for place in range(order.shape[0]):
-        row = np.int64(order[place])
-        value = old[row] if row < split else new[row - split]
-        if value < last:
-            return False
-        last = value
-    return True
+        row = np.uint64(np.int64(order[place]) - first)
+        if row < rows:
+            symbol = np.int64(piece[row])
+            out[place] = symbol if symbol >= 0 else NULL_LONG
 
 
 @dataclass(frozen=True, slots=True)
 class PartOrder:
-    """The order of a partition: `order` numbers old rows first, then new ones."""
+    """The order of a partition: `order` numbers the rows of all its pieces, one after the other."""
 
     order: Order
     parted: Parted
 
 
-def part_order(
-    *, old_ids: Array, old_seqs: Array, keep_to: int, new_ids: Array, new_seqs: Array, known: int
-) -> PartOrder:
-    """Order old rows with seq up to `keep_to`, then new rows, by symbol id.
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Symbol ids and seqs of a piece, of which rows with seq up to `keep_to` stay."""
 
-    The sort is stable, so where seq ascends in both inputs it ascends within each symbol.
+    ids: Array
+    seqs: Array
+    keep_to: int = KEEP_ALL
+
+
+def part_order(pieces: Sequence[Ordered], *, known: int) -> PartOrder:
+    """Order the rows of pieces by symbol id.
+
+    The sort is stable, so where seq ascends over all pieces it ascends within each symbol.
     `known` is how many symbols have names; StoreError for an id past it.
     """
-    rows = len(old_ids) + len(new_ids)
+    rows = sum(len(piece.ids) for piece in pieces)
     if rows > ROWS_MAX:
         raise StoreError(f"{rows} rows in one partition, at most {ROWS_MAX} are possible")
     starts = np.zeros(known + 2, dtype=np.int64)
-    inputs = ((old_ids, old_seqs, keep_to), (new_ids, new_seqs, KEEP_ALL))
-    for ids, seqs, keep in inputs:
-        bad = _count(seen(ids), seen(seqs), keep, starts)
+    for piece in pieces:
+        bad = _count(seen(piece.ids), seen(piece.seqs), piece.keep_to, starts)
         if bad >= 0:
             raise StoreError(
-                f"row {bad} has symbol id {ids[bad]}, only {known} symbols have names; the rows"
-                " and the symbol list are not of one database"
+                f"row {bad} has symbol id {piece.ids[bad]}, only {known} symbols have names; the"
+                " rows and the symbol list are not of one database"
             )
     np.cumsum(starts, out=starts)
     parted = _parted(starts)
     order = np.empty(int(starts[-1]), dtype=np.uint32)
     first = 0
-    for ids, seqs, keep in inputs:
-        _place(seen(ids), seen(seqs), keep, first, starts, order)
-        first += len(ids)
+    for piece in pieces:
+        _place(seen(piece.ids), seen(piece.seqs), piece.keep_to, first, starts, order)
+        first += len(piece.ids)
     return PartOrder(order, parted)
 
 
@@ -145,23 +142,35 @@ def seen(values: Array) -> Array:
     return view
 
 
-def ascends(old: Array, new: Array, order: Order) -> bool:
+def ascends(pieces: Sequence[Array], order: Order) -> bool:
     """Tell whether int64 values never decrease in the given order."""
-    return bool(_ascends(seen(old), seen(new), order))
+    last = NULL_LONG
+    for start in range(0, len(order), _BLOCK_ROWS):
+        values = np.empty(len(order[start : start + _BLOCK_ROWS]), dtype=np.int64)
+        gather(pieces, order[start : start + _BLOCK_ROWS], values)
+        if values[0] < last or (values[1:] < values[:-1]).any():
+            return False
+        last = int(values[-1])
+    return True
 
 
-def gather_ids(old: Array, new: Array, order: Order, out: Longs) -> None:
+def gather_ids(pieces: Sequence[Array], order: Order, out: Longs) -> None:
     """Copy symbol ids in order as kdb+ indexes."""
-    _gather_ids(seen(old), seen(new), order, out)
+    first = 0
+    for piece in pieces:
+        _gather_ids(seen(piece), first, order, out)
+        first += len(piece)
 
 
-def gather(old: Array, new: Array, order: Order, out: Array) -> None:
+def gather(pieces: Sequence[Array], order: Order, out: Array) -> None:
     """Copy fixed-width values of one dtype in order into `out`."""
     width = out.dtype.itemsize
-    if width > 8:
-        from_old = order < len(old)
-        out[from_old] = old[order[from_old]]
-        out[~from_old] = new[order[~from_old].astype(np.int64) - len(old)]
-        return
-    bits = f"u{width}"
-    _gather(seen(old).view(bits), seen(new).view(bits), order, out.view(bits))
+    first = 0
+    for piece in pieces:
+        if width > 8:
+            here = (order >= first) & (order < first + len(piece))
+            out[here] = piece[order[here].astype(np.int64) - first]
+        else:
+            bits = f"u{width}"
+            _gather(seen(piece).view(bits), first, order, out.view(bits))
+        first += len(piece)

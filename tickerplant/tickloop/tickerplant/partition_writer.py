@@ -1,5 +1,7 @@
 """A partition's files, written column by column through the file door."""
 
+import bisect
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,25 +34,32 @@ _SORTABLE = (Kind.INSTANT, Kind.LONG)
 
 @dataclass(frozen=True, eq=False)
 class ColumnSource:
-    """Where a column's rows come from: an existing partition's rows, then new ones."""
+    """Where a column's rows come from: an existing partition's rows, then new ones, in pieces."""
 
     column: Column
     dtype: str
     type_number: int
-    old: Rows
-    new: Array
+    pieces: Sequence[Rows]
+
+    @property
+    def arrays(self) -> list[Array]:
+        """The pieces of a column of fixed width."""
+        arrays = [piece for piece in self.pieces if isinstance(piece, np.ndarray)]
+        assert len(arrays) == len(self.pieces), f"{self.column.name}: a fixed width expected"
+        return arrays
 
 
 def column_source(
-    column: Column, new: Array, existing: Partition | None, *, fractional: bool
+    column: Column, new: Sequence[Array], existing: Partition | None, *, fractional: bool
 ) -> ColumnSource:
-    """Pair a column's new rows with its existing ones; rows from before the column are null."""
+    """Put a column's new rows after its existing ones; rows from before the column are null."""
     dtype = surface_dtype(column.kind, fractional=fractional)
-    if new.dtype != np.dtype(dtype):
-        raise SchemaError(f"column {column.name} is {new.dtype}, its kind takes {dtype}")
+    for piece in new:
+        if piece.dtype != np.dtype(dtype):
+            raise SchemaError(f"column {column.name} is {piece.dtype}, its kind takes {dtype}")
     type_number = q.type_number(column.kind, fractional=fractional)
     old = _existing_rows(column, dtype, existing)
-    return ColumnSource(column, dtype, type_number, old, new)
+    return ColumnSource(column, dtype, type_number, [old, *new])
 
 
 def _existing_rows(column: Column, dtype: str, existing: Partition | None) -> Rows:
@@ -122,28 +131,27 @@ def write_column(path: Path, source: ColumnSource, order: Order, *, door: FileDo
     """Write one column in the given order; give bytes."""
     if source.column.kind is Kind.TEXT:
         return _write_text(path, source, order, door)
-    old, new = source.old, source.new
-    assert isinstance(old, np.ndarray), f"{path}: rows of a fixed width expected"
+    pieces = source.arrays
 
     def fill(fd: int) -> int:
-        written = door.write(fd, [_header(source, old, order)])
+        written = door.write(fd, [_header(source, order)])
         is_symbol = source.column.kind is Kind.SYMBOL
         chunk = np.empty(min(_CHUNK_ROWS, len(order)), dtype="<i8" if is_symbol else source.dtype)
         for start in range(0, len(order), _CHUNK_ROWS):
             part = order[start : start + _CHUNK_ROWS]
             out = chunk[: len(part)]
-            (gather_ids if is_symbol else gather)(old, new, part, out)
+            (gather_ids if is_symbol else gather)(pieces, part, out)
             written += door.write(fd, [out])
         return written
 
     return _write_synced(path, fill, door)
 
 
-def _header(source: ColumnSource, old: Array, order: Order) -> bytes:
+def _header(source: ColumnSource, order: Order) -> bytes:
     if source.column.kind is Kind.SYMBOL:
         return enum_header(DOMAIN, len(order))
     sortable = len(order) > 0 and source.column.kind in _SORTABLE
-    attribute = "s" if sortable and ascends(old, source.new, order) else ""
+    attribute = "s" if sortable and ascends(source.arrays, order) else ""
     return vector_header(source.type_number, len(order), attribute=attribute)
 
 
@@ -169,12 +177,10 @@ def _write_text(path: Path, source: ColumnSource, order: Order, door: FileDoor) 
 
 
 def _texts(source: ColumnSource, order: Order) -> npt.NDArray[np.object_]:
-    old, new = source.old, source.new
-    split = len(old)
+    firsts = [0, *itertools.accumulate(len(piece) for piece in source.pieces)]
     texts = np.empty(len(order), dtype=object)
     for place, row in enumerate(order.tolist()):
-        if row >= split:
-            texts[place] = new[row - split]
-        else:
-            texts[place] = old[row] if isinstance(old, np.ndarray) else old.item(row)
+        number = bisect.bisect_right(firsts, row) - 1
+        piece, within = source.pieces[number], row - firsts[number]
+        texts[place] = piece[within] if isinstance(piece, np.ndarray) else piece.item(within)
     return texts

@@ -266,8 +266,7 @@ class PlantService:
         if options.start is None:
             subscriber.want(filters, through=self._log.next_seq - 1)
         else:
-            subscriber.want(filters, through=options.start - 1)
-            subscriber.start_from(options.start)
+            subscriber.want_from(filters, options.start)
 
     # Publishing
 

@@ -239,12 +239,13 @@ class Scanner:
     def scan_all(self, log: npt.NDArray[np.uint8], start: int, end: int) -> Iterator[Found]:
         """Find all messages, some thousands at a time; the last one says why the scan stopped.
 
-        What was found is valid until the next is asked for.
+        What was found is valid until the one after the next is asked for.
         """
-        room = self._room()
+        rooms = [self._room(), self._room()]
         while True:
-            found = self._scan(log, start, end, room)
+            found = self._scan(log, start, end, rooms[0])
             yield found
+            rooms.reverse()
             if found.outcome is not Outcome.END or found.stopped >= end:
                 return
             start = found.stopped

@@ -90,6 +90,8 @@ class WireSubscriber:
         self._encoder = encoder
         self._backlog = backlog
         self._low_water = low_water
+        # Falls when a message is refused: trying again makes sense once the peer has taken more.
+        self._room_below = low_water
         self._wanted: dict[str, _Wanted] = {}
         self._latest: dict[str, Latest] = {}
         self._behind: CatchUp | None = None
@@ -99,18 +101,25 @@ class WireSubscriber:
         self._mark = backlog.here()
 
     def want(self, filters: Mapping[str, Filter], *, through: int) -> None:
-        """Add tables, or replace what is wanted of them, with rows whose seq is past `through`."""
+        """Add tables from the live row past `through` on, or replace what is wanted of them.
+
+        What a table that is behind has not been sent yet is still sent, as it is wanted now.
+        """
+        for name, wanted in filters.items():
+            before = self._wanted.get(name)
+            served = through if before is None else min(through, before.through)
+            self._wanted[name] = _Wanted(wanted, served, self._behind is not None)
+
+    def want_from(self, filters: Mapping[str, Filter], seq: int) -> None:
+        """Want tables from the seq `seq` on, whatever was sent before: from the log, then live."""
         for name, wanted in filters.items():
             self._latest.pop(name, None)
-            self._wanted[name] = _Wanted(wanted, through, self._behind is not None)
-
-    def start_from(self, seq: int) -> None:
-        """Serve from the log, beginning with what has a seq of at least `seq`, then go on live."""
+            self._wanted[name] = _Wanted(wanted, seq - 1)
         self._behind_seq = min(seq, self._behind_seq) if self._behind is not None else seq
         self._behind = self._backlog.open(self._behind_seq)
         self._refused = None
-        for wanted in self._wanted.values():
-            wanted.from_log = True
+        for table in self._wanted.values():
+            table.from_log = True
 
     @property
     def is_behind(self) -> bool:
@@ -120,7 +129,7 @@ class WireSubscriber:
     @property
     def has_room(self) -> bool:
         """Tell whether the peer has taken enough to be sent what it missed."""
-        return self.outlet.queued_bytes < self._low_water
+        return self.outlet.queued_bytes < self._room_below
 
     def offer(self, update: Update) -> None:
         """Send what is wanted of rows; never waits."""
@@ -136,24 +145,29 @@ class WireSubscriber:
     def ended(self, session: date) -> None:
         """Say `.u.end` after the session's last row; a peer that is behind hears of it there."""
         if self._behind is None and (self._latest or not self.outlet.post(end_message(session))):
-            self._fall_behind(self._backlog.next_seq)
+            if self.policy is SlowPolicy.DISCONNECT:
+                self.disconnect()
+            else:
+                self._fall_behind(self._backlog.next_seq)
         # The log that the mark is in tells of the end, so it is not read again.
         self._mark = None
 
     def _send(self, wanted: _Wanted, update: Update) -> bool:
         """Queue the part of an update that is wanted and new; False if the queue is full."""
-        if update.last_seq <= wanted.through:
-            return True
+        wire = self._wire(wanted, update)
+        if wire is not None and not self.outlet.post(wire):
+            return False
+        wanted.through = max(wanted.through, update.last_seq)
+        return True
+
+    def _wire(self, wanted: _Wanted, update: Update) -> bytes | None:
+        """Spell the part of an update that is wanted and new; None if there is none."""
         if wanted.filter.is_everything and update.first_seq > wanted.through:
-            sent = self.outlet.post(update.wire)
-        else:
-            kept = _new_rows(wanted, update)
-            sent = kept is None or self.outlet.post(
-                self._encoder.publication(wanted.filter.columns_of(kept))
-            )
-        if sent:
-            wanted.through = update.last_seq
-        return sent
+            return update.wire
+        kept = _new_rows(wanted, update)
+        if kept is None:
+            return None
+        return self._encoder.publication(wanted.filter.columns_of(kept))
 
     def _missed(self, wanted: _Wanted, update: Update) -> None:
         self.overflows += 1
@@ -223,17 +237,31 @@ class WireSubscriber:
 
     def _send_logged(self, logged: Logged | Ended) -> bool:
         if isinstance(logged, Ended):
-            return self.outlet.post(end_message(logged.session))
+            return self._post_late(end_message(logged.session))
         wanted = self._wanted.get(logged.table.name)
-        return wanted is None or not wanted.from_log or self._send(wanted, logged)
+        if wanted is None or not wanted.from_log:
+            return True
+        wire = self._wire(wanted, logged)
+        if wire is not None and not self._post_late(wire):
+            return False
+        wanted.through = max(wanted.through, logged.last_seq)
+        return True
+
+    def _post_late(self, whole: bytes) -> bool:
+        sent = self.outlet.post(whole)
+        self._room_below = (
+            self._low_water if sent else min(self._low_water, self.outlet.queued_bytes)
+        )
+        return sent
 
     def _pump_latest(self) -> None:
         held, self._latest = self._latest, {}
         for table, latest in held.items():
-            columns_of = self._wanted[table].filter.columns_of
+            wanted = self._wanted[table].filter
             for rows in latest.pieces():
-                if table in self._latest or not self.outlet.post(
-                    self._encoder.publication(columns_of(rows))
+                kept = wanted.apply(rows)
+                if kept is not None and (
+                    table in self._latest or not self._post_late(self._encoder.publication(kept))
                 ):
                     self._latest.setdefault(table, Latest()).add(rows)
 
