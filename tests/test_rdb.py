@@ -194,7 +194,8 @@ def test_what_was_appended_is_read(
 def _write_while_read(root: Path, stop: Event) -> None:
     rdb = Rdb(root, Catalog(), segment_rows=512)
     seq = 0
-    while not stop.is_set() and seq < 2_000_000:
+    # The bound only ends a writer whose test was killed.
+    while not stop.is_set() and seq < 2_000_000_000:
         rdb.append(surface(TRADE, range(seq, seq + 37)))
         rdb.append(surface(QUOTE, range(seq + 37, seq + 100)))
         seq += 100

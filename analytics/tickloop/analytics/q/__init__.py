@@ -1,0 +1,1 @@
+"""The q language over NumPy vectors: values, parser, evaluator, verbs, console."""
