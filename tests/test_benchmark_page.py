@@ -10,5 +10,5 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def test_the_page_s_figures_are_the_command_s_last_output() -> None:
     found = json.loads((DOCS / "benchmarks.json").read_text())
-    assert found["figures"], "nothing was measured"
+    assert len(found["suites"]) > 1, "nothing was measured"
     assert (DOCS / "benchmarks.md").read_text() == page(found)

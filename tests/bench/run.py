@@ -101,7 +101,8 @@ def page(found: dict[str, object]) -> str:
     """Spell the page of a run."""
     figures = [
         Figure(**{name: value for name, value in item.items() if name != "reached"})
-        for item in found["figures"]  # type: ignore[attr-defined]
+        for suite in found["suites"].values()  # type: ignore[attr-defined]
+        for item in suite
     ]
     machine = found["machine"]
     assert isinstance(machine, dict)
@@ -141,24 +142,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write the page if everything was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=[*SUITES, *PRINTED], default=[])
-    wanted = parser.parse_args(arguments).only
-    figures = [calibration()]
-    for name, measure in SUITES.items():
-        if not wanted or name in wanted:
-            print(f"measuring {name} ...", file=sys.stderr)
-            figures += measure()
-    printed = {name: _printed(name) for name in PRINTED if not wanted or name in wanted}
-    for row in (_HEADINGS, *table(figures)):
+    wanted = parser.parse_args(arguments).only or [*SUITES, *PRINTED]
+    suites = {"calibration": [calibration()]}
+    for name in filter(wanted.__contains__, SUITES):
+        print(f"measuring {name} ...", file=sys.stderr)
+        suites[name] = SUITES[name]()
+    printed = {name: _printed(name) for name in PRINTED if name in wanted}
+    for row in (_HEADINGS, *table([item for suite in suites.values() for item in suite])):
         print(f"{row[0]:56} {row[1]:>12} {row[2]:>24} {row[3]:11} {row[4]:>11}  {row[5]}")
     for name, text in printed.items():
         print(f"\n# {name}\n{text}")
-    if not wanted:
-        found: dict[str, object] = {
-            "machine": _machine(), "figures": [item.as_json() for item in figures],
-            "printed": printed,
-        }  # fmt: skip
-        DATA.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-        PAGE.write_text(page(found))
+    _keep(suites, printed)
+
+
+def _keep(suites: dict[str, list[Figure]], printed: dict[str, str]) -> None:
+    """Put what was measured in place of the last figures of the same suites, and spell the page."""
+    try:
+        known = json.loads(DATA.read_text())
+    except FileNotFoundError:
+        known = {"suites": {}, "printed": {}}
+    known["machine"] = _machine()
+    known["suites"] |= {
+        name: [item.as_json() for item in figures] for name, figures in suites.items()
+    }
+    known["printed"] |= printed
+    DATA.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(page(known))
 
 
 if __name__ == "__main__":
