@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tickloop.core.batch import Batch, Slice, slice_of
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import DAY_NS, Clock, WallClock, monotonic_ns
+from tickloop.core.dialects.numpy import NULL_INT
 from tickloop.core.errors import SchemaError
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import CLOCK, INSTRUMENT, SYMBOL, Table
@@ -28,6 +29,8 @@ from tickloop.tickerplant.session import SessionCalendar
 from tickloop.tickerplant.stamp import NULL_TIME, Stamper
 from tickloop.tickerplant.surface import Surfacer
 from tickloop.tickerplant.today import Today
+
+_NO_UNITS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,11 @@ class Plant:
         Rows of the past are read from the log and offered before this returns.
         """
         self.commit()
+        if start is not None and start > self.journal.next_seq:
+            raise SchemaError(
+                f"seq {start} asked for, at most {self.journal.next_seq} expected, which the next"
+                " row gets; was that seq another plant's?"
+            )
         if start is not None:
             self._offer_logged(subscriber, start)
         self._subscribers.append(subscriber)
@@ -280,10 +288,11 @@ class Plant:
     def _check_units(self, rows: Slice) -> None:
         for batch in rows.batches:
             if batch.table is INSTRUMENT and not self.catalog.fractional:
-                units = batch.columns["size_unit"]
-                if (units.astype(np.int64) != 0).any():
+                given = batch.columns.get("size_unit", _NO_UNITS).astype(np.int64)
+                units = given[given != NULL_INT]
+                if (units != 0).any():
                     raise SchemaError(
-                        f"an instrument with sizes in units of 10^{int(units.min())} seen, whole"
+                        f"an instrument with sizes in units of 10^{units.min()} seen, whole"
                         " sizes expected: this data directory holds sizes as longs; capture"
                         " fractional quantities into a new --data directory"
                     )
