@@ -47,7 +47,9 @@ class Member:
         """Open its bytes unpacked; FeedError with the reason if that fails."""
         try:
             if self.inside:
-                return cast("ByteFile", ZipFile(self.path).open(self.inside))
+                # The member keeps the archive's file open, and closes it when it is closed.
+                with ZipFile(self.path) as archive:
+                    return cast("ByteFile", archive.open(self.inside))
             if _head(self.path) == _GZIP_MAGIC:
                 return cast("ByteFile", gzip.open(self.path))
             return cast("ByteFile", self.path.open("rb"))
