@@ -12,6 +12,7 @@ from tests.plants import plant_at, small_journal
 from tickloop.core.batch import Batch
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import q_values as q
+from tickloop.tickerplant.file_door import OS_DOOR, FileDoor
 from tickloop.tickerplant.journal import JournalSettings, logs
 from tickloop.tickerplant.log_file import Sync
 from tickloop.tickerplant.plant_service import PlantService, ServiceSettings
@@ -49,11 +50,12 @@ class Port:
         symbols: Symbols | None = None,
         authenticate: Authenticate | None = None,
         journal: JournalSettings | None = None,
+        door: FileDoor = OS_DOOR,
     ) -> None:
         self.root = root
         self.readers: list[Reader] = []
         settings = journal or small_journal(sync)
-        self.plant, self.memory = plant_at(root, symbols=symbols, journal=settings)
+        self.plant, self.memory = plant_at(root, symbols=symbols, journal=settings, door=door)
         self.service = PlantService(
             self.plant, NothingShown(), ServiceSettings(queue_bytes, slow, lambda user, table: True)
         )

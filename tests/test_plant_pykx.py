@@ -2,8 +2,13 @@
 
 import asyncio
 import datetime
+import os
 import random
+import re
 import secrets
+import selectors
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +19,7 @@ import pytest
 
 from tests import q_bytes
 from tests.plant_process import PlantProcess, plant_process
-from tickloop.core.schema import RESERVED_NAMES, TABLES
+from tickloop.core.schema import MARKET_DATA, RESERVED_NAMES, TABLES
 
 EPOCH = np.datetime64("2000-01-01", "ns")
 # kdb+'s types as its documentation numbers them, and NumPy's layout of their values.
@@ -448,6 +453,73 @@ def test_the_day_s_end_is_told_to_every_subscriber_between_the_sessions_rows(
         assert again == pushed
 
 
+def readme_lines() -> str:
+    """Give the first page's lines for a subscriber."""
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (found,) = [block for block in blocks if "kx." in block]
+    return found
+
+
+def test_the_first_page_s_lines_subscribe_and_print_rows(
+    connect: Callable[..., Any], plant: PlantProcess
+) -> None:
+    lines = readme_lines()
+    assert "5010" in lines, "the default port expected"
+    typed = lines.replace("5010", str(plant.port)) + "\n"
+    console = subprocess.Popen(
+        [sys.executable, "-m", "asyncio"],
+        env={**os.environ, "PYKX_UNLICENSED": "1", "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert console.stdin is not None
+    assert console.stdout is not None
+    publisher = connect(plant)
+    seen = b""
+    try:
+        console.stdin.write(typed.encode())
+        console.stdin.flush()
+        with selectors.DefaultSelector() as selector:
+            selector.register(console.stdout, selectors.EVENT_READ)
+            for _ in range(200):
+                publisher.upd("trade", {"sym": ["README"], "price": [100.1], "time": stamped(0, 1)})
+                if selector.select(0.1):
+                    seen += os.read(console.stdout.fileno(), 1 << 16)
+                if b"README" in seen and b"100.1" in seen:
+                    break
+    finally:
+        console.kill()
+        console.communicate()
+    assert b"README" in seen, seen[-2000:]
+    assert b"100.1" in seen
+
+
+def test_a_client_goes_on_where_it_was_when_a_killed_plant_is_back(
+    kx: Any, connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    def publish(plant: PlantProcess, values: range) -> None:
+        q = connect(plant)
+        for value in values:
+            q.upd("trade", [stamped(0, 1), ["A"], [float(value)], *nothing(1)])
+
+    with plant_process(tmp_path / "data") as plant:
+        _, pushed = receive(
+            kx, plant, [(".u.sub", "trade", "")], lambda: publish(plant, range(3)), 3
+        )
+        seqs = [q_bytes.columns(q_bytes.items(message)[2])["seq"][6:] for message in pushed]
+        publish(plant, range(3, 5))
+        plant.kill()
+    with plant_process(tmp_path / "data") as plant:
+        _, pushed = receive(
+            kx, plant,
+            [(".u.sub", "trade", "", {"from": int.from_bytes(seqs[-1], "little") + 1})],
+            lambda: publish(plant, range(5, 7)), 3,
+        )  # fmt: skip
+        assert [value for message in pushed for value in floats(message, "price")] == [
+            3.0, 4.0, 5.0, 6.0,
+        ]  # fmt: skip
+
+
 # What a kdb+ RDB does
 
 
@@ -463,6 +535,8 @@ def test_an_rdb_s_opening_call_tells_what_to_replay_and_that_equals_the_store(
         for number in range(5):
             q.upd("trade", [stamped(0, 3), ["A", "B", "A"], [1.0, 2.0, number], *nothing(3)])
             q.upd("fx", [["EURUSD"], [1.0], [2.0], [number], [b"note"], ["B"]])
+        for table in MARKET_DATA:
+            q.upd(table.name, {"sym": ["A", "Ä"], "time": stamped(0, 2)})
         schemas, position = q_bytes.items(raw_of(kx, q("(.u.sub[`;`];.u `i`L)")))
         count, log = q_bytes.items(position)
         messages = int.from_bytes(count[1:], "little")
@@ -471,7 +545,8 @@ def test_an_rdb_s_opening_call_tells_what_to_replay_and_that_equals_the_store(
         }
         for message in replay(kx, Path(q_bytes.symbol(log).removeprefix(":")), messages):
             replayed[message[0]].append(message[1])
-        assert len(replayed["trade"]) == 5
+        assert len(replayed["trade"]) == 6
+        assert all(replayed[name] for name in replayed if name != "control")
         for name, batches in replayed.items():
             store = q_bytes.columns(raw_of(kx, q(name)))
             for index, (key, column) in enumerate(store.items()):

@@ -1,158 +1,233 @@
-"""The plant with everything on: journal, today's rows, one subscriber in another process."""
+"""The plant: rows from a feed in its process to a subscriber in another one, journal and store on.
 
+A feed publishes trades, as one message a row or as batches of 1,000, into a plant with the
+journal, the mapped store of today's rows and the q port; one subscriber in another process reads
+them over q IPC. Rates count from the first publication to the last row received. Added delay is
+from publication to receipt, by one monotonic clock, at a fifth of the rate that is asked for.
+
+Run: python tests/bench/bench_plant.py [--seconds=2]
+"""
+
+import argparse
 import multiprocessing
-import shutil
-import tempfile
-from collections.abc import Iterator
+import os
+import platform
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import numpy.typing as npt
 
-from tests.bench.figures import Figure, figure
 from tickloop.app.plant_run import PlantRun, RunSettings
-from tickloop.core.batch import Batch, Slice, slice_of
+from tickloop.core.batch import Batch, slice_of
 from tickloop.core.clock import monotonic_ns
 from tickloop.core.config import Config, PlantConfig
 from tickloop.core.kernel import warm_up
 from tickloop.core.schema import TRADE
 from tickloop.tickerplant import q_values as q
 from tickloop.tickerplant.layout import Layout
+from tickloop.tickerplant.log_file import Sync
 from tickloop.tickerplant.q_client import QClient
 
-SINGLE = 100_000
-BATCHES = 2_000
-BATCH_ROWS = 1_000
-REPEATS = 3
-SYMBOLS = 100
+SYMBOLS = 500
+BATCH_ROWS = 1000
+POLL_NS = 250_000
+PACED_ROWS = 20_000  # a second
+TARGETS = {"single_rows_per_s": 100_000.0, "batch_rows_per_s": 3_000_000.0, "delay_p99_us": 1000.0}
 
 
-def subscribe(port: int, rows: int, a_message: int, pipe: Connection) -> None:
-    """Receive `rows` rows in a process of its own; note when each message came.
-
-    Messages are taken whole and not decoded: the figure is the plant's, not a client's.
-    """
-    call = q.items(q.symbol(".u.sub"), q.symbol("trade"), q.symbol(""))
-    with QClient("127.0.0.1", port, timeout_s=120) as client:
-        client.call(call)
+def subscriber(port: int, pipe: Connection) -> None:
+    """Receive as many rows as the pipe says, each time; answer with the times they took to come."""
+    with QClient("127.0.0.1", port) as client:
+        client.call(q.items(q.symbol(".u.sub"), q.symbol("trade"), q.symbol("")))
         pipe.send("ready")
-        arrivals: list[tuple[int, int]] = []
-        seen = 0
-        while seen < rows:
-            assert client.receive_raw(60) is not None, f"{seen} of {rows} rows came"
-            seen += a_message
-            arrivals.append((seen, monotonic_ns()))
-        pipe.send(arrivals)
+        while (wanted := pipe.recv()) is not None:
+            rows, is_timed = wanted
+            pipe.send(_receive(client, rows, is_timed=is_timed))
+
+
+def _receive(client: QClient, rows: int, *, is_timed: bool) -> tuple[int, list[int]]:
+    """Cut messages by their headers alone, as fast as Python can; (when the last came, delays)."""
+    client._sock.settimeout(60.0)
+    buffer = bytearray(4 << 20)
+    view = memoryview(buffer)
+    filled = at = 0
+    delays: list[int] = []
+    while rows > 0:
+        size = client._sock.recv_into(view[filled:])
+        now = monotonic_ns()
+        assert size, "the plant closed the connection"
+        filled += size
+        while filled - at >= 8:
+            (length,) = struct.unpack_from("<i", buffer, at + 4)
+            if filled - at < length:
+                break
+            rows -= _rows_of(buffer, at)
+            at += length
+            if is_timed:
+                # The last two vectors of one row: venue_time, when it was published, and seq.
+                delays.append(now - struct.unpack_from("<q", buffer, at - 22)[0])
+        if filled > len(buffer) // 2:
+            view[: filled - at] = view[at:filled]
+            filled, at = filled - at, 0
+    return now, delays
+
+
+def _rows_of(message: bytearray, start: int) -> int:
+    """Count a message's rows: the vector of times comes right after the columns' names."""
+    found = message.index(b"seq\0\0\0", start) + 10
+    return int(struct.unpack_from("<i", message, found + 2)[0])
+
+
+class Feed:
+    """Publishes made-up trades."""
+
+    def __init__(self, run: PlantRun) -> None:
+        self._run = run
+        generator = np.random.default_rng(1)
+        ids = run.symbols.ids(f"SYM{n}" for n in range(SYMBOLS))
+        self._records = np.zeros(4096, dtype=Layout(TRADE).record_dtype)
+        self._records["time"] = 820_000_000_000_000_000
+        self._records["sym"] = generator.choice(ids, 4096)
+        self._records["price"] = generator.integers(10_000, 20_000, 4096) / 100
+        self._records["size"] = generator.integers(1, 1000, 4096)
+        self._records["side"] = generator.choice([66, 83], 4096)
+        self._records["ex"] = run.symbols.id("XTST")
+        self._records["cond"] = -(2**31)
+        self._ones = [self._records[row : row + 1] for row in range(4096)]
+        self._stamps: npt.NDArray[np.int64] = self._records["venue_time"]
+        rows = generator.integers(0, 4096, BATCH_ROWS)
+        columns = {
+            name: np.ascontiguousarray(self._records[name][rows])
+            for name in TRADE.names
+            if name != "seq"
+        }
+        columns["price"] = (columns["price"] * 10_000).round().astype(np.int64)
+        self._batch = slice_of(Batch(TRADE, columns))
+        self._polled = 0
+
+    def _poll_if_due(self) -> None:
+        now = monotonic_ns()
+        if now - self._polled >= POLL_NS:
+            self._run.poll(0.0)
+            self._polled = now
+
+    def single(self, rows: int) -> None:
+        """Publish rows one by one as fast as possible."""
+        publish = self._run.plant.publish_rows
+        ones = self._ones
+        for row in range(rows):
+            publish(TRADE, ones[row & 4095])
+            if not row & 15:
+                self._poll_if_due()
+
+    def paced(self, rows: int) -> None:
+        """Publish stamped rows one by one at a fixed rate."""
+        started = monotonic_ns()
+        for row in range(rows):
+            due = started + row * 1_000_000_000 // PACED_ROWS
+            while (now := monotonic_ns()) < due:
+                self._poll_if_due()
+            self._stamps[row & 4095] = now
+            self._run.plant.publish_rows(TRADE, self._ones[row & 4095])
+            self._poll_if_due()
+
+    def batches(self, rows: int) -> None:
+        """Publish batches as fast as possible."""
+        for _ in range(rows // BATCH_ROWS):
+            self._run.plant.publish(self._batch)
+            self._poll_if_due()
+
+
+class Workbench:
+    """A plant, a feed and a subscriber."""
+
+    def __init__(self, run: PlantRun, pipe: Connection) -> None:
+        self.run = run
+        self.feed = Feed(run)
+        self._pipe = pipe
+
+    def measure(
+        self, publish: Callable[[int], None], rows: int, *, is_timed: bool = False
+    ) -> tuple[float, list[int]]:
+        """Give rows a second from the first publication to the last receipt, and delays."""
+        self._pipe.send((rows, is_timed))
+        started = monotonic_ns()
+        publish(rows)
+        while not self._pipe.poll():
+            self.run.poll(0.0002)
+        ended, delays = self._pipe.recv()
+        return rows * 1e9 / (ended - started), delays
 
 
 @contextmanager
-def plant(sync: str, rows: int, a_message: int) -> Iterator[tuple[PlantRun, Connection]]:
-    """Open a plant that serves one subscriber, who waits for so many rows."""
-    root = Path(tempfile.mkdtemp())
-    config = Config(plant=PlantConfig(sync=sync))  # type: ignore[arg-type]
-    run = PlantRun(root / "data", config, RunSettings("UTC", fractional=False, live=False))
-    port = run.serve(0)
-    ours, theirs = multiprocessing.Pipe()
+def workbench(sync: Sync) -> Iterator[Workbench]:
+    """Open a plant in a temporary directory and a subscriber in another process."""
+    config = replace(Config(), plant=PlantConfig(sync=sync.value))
     context = multiprocessing.get_context("spawn")
-    peer = context.Process(target=subscribe, args=(port, rows, a_message, theirs), daemon=True)
-    peer.start()
-    try:
+    with TemporaryDirectory() as folder:
+        run = PlantRun(Path(folder) / "data", config, RunSettings("UTC", False, False))
+        ours, theirs = context.Pipe()
+        process = context.Process(target=subscriber, args=(run.serve(0), theirs), daemon=True)
+        process.start()
         while not ours.poll():
             run.poll(0.01)
         ours.recv()
-        yield run, ours
-    finally:
-        peer.join(timeout=10)
-        peer.kill()
-        run.abandon()
-        shutil.rmtree(root)
+        try:
+            yield Workbench(run, ours)
+        finally:
+            ours.send(None)
+            process.join(10)
+            run.abandon()
 
 
-def _finish(run: PlantRun, pipe: Connection) -> list[tuple[int, int]]:
-    while not pipe.poll():
-        run.poll(0.001)
-    found: list[tuple[int, int]] = pipe.recv()
+def calibration() -> float:
+    """Count a plain Python loop's turns in a second: what the machine gives at the moment."""
+    started = monotonic_ns()
+    total = 0
+    for number in range(1_000_000):
+        total += number
+    return 1e15 / (monotonic_ns() - started)
+
+
+def measure(seconds: float = 2.0) -> dict[str, float]:
+    """Measure everything; rates in rows a second, delays in microseconds, median of three."""
+    warm_up()
+    found = {"calibration_loops_per_s": calibration()}
+    with workbench(Sync.INTERVAL) as bench:
+        bench.measure(bench.feed.single, 20_000)
+        rows = int(150_000 * seconds)
+        rates = [bench.measure(bench.feed.single, rows)[0] for _ in range(3)]
+        found["single_rows_per_s"] = float(np.median(rates))
+        rows = int(PACED_ROWS * seconds)
+        _, delays = bench.measure(bench.feed.paced, rows, is_timed=True)
+        found["delay_p50_us"] = float(np.percentile(delays, 50) / 1000)
+        found["delay_p99_us"] = float(np.percentile(delays, 99) / 1000)
+        rows = int(2_000 * seconds) * BATCH_ROWS
+        rates = [bench.measure(bench.feed.batches, rows)[0] for _ in range(3)]
+        found["batch_rows_per_s"] = float(np.median(rates))
+    with workbench(Sync.BATCH) as bench:
+        found["single_rows_per_s_sync_batch"] = bench.measure(bench.feed.single, 500)[0]
+        rows = 100 * BATCH_ROWS
+        found["batch_rows_per_s_sync_batch"] = bench.measure(bench.feed.batches, rows)[0]
     return found
 
 
-def single_rows(sync: str, rows: int, *, gap_ns: int = 0) -> tuple[float, float]:
-    """Publish one message a row, one call a row; give messages/s and the 99th percentile delay.
-
-    With `gap_ns` rows are published that far apart, which shows the delay that grouping adds;
-    without, the subscriber's queue is what one measures.
-    """
-    with plant(sync, rows, 1) as (run, pipe):
-        ids = run.symbols.ids([f"SYM{n}" for n in range(SYMBOLS)])
-        records = np.zeros(rows, dtype=Layout(TRADE).record_dtype)
-        records["time"] = 10**17 + np.arange(rows)
-        records["sym"] = ids[np.arange(rows) % SYMBOLS]
-        records["price"], records["size"], records["side"] = 100.25, 300, ord("B")
-        records["cond"] = records["ex"] = -(2**31)
-        sent = np.zeros(rows, dtype=np.int64)
-        started = monotonic_ns()
-        for row in range(rows):
-            run.plant.publish_rows(TRADE, records[row : row + 1])
-            sent[row] = monotonic_ns()
-            if gap_ns or row % 64 == 63:
-                run.poll(0.0)
-            while gap_ns and monotonic_ns() < started + (row + 1) * gap_ns:
-                run.poll(0.0)
-        run.poll(0.0)
-        arrivals = _finish(run, pipe)
-        seconds = (arrivals[-1][1] - started) / 1e9
-        counts = np.array([count for count, _ in arrivals])
-        times = np.array([time for _, time in arrivals])
-        delays = times[np.searchsorted(counts, np.arange(rows), side="right")] - sent
-        return rows / seconds, float(np.percentile(delays, 99)) / 1e6
-
-
-def batches(sync: str, count: int) -> float:
-    """Publish batches of BATCH_ROWS rows; give rows/s until the subscriber has the last."""
-    with plant(sync, count * BATCH_ROWS, BATCH_ROWS) as (run, pipe):
-        ids = run.symbols.ids([f"SYM{n}" for n in range(SYMBOLS)])
-        slices = [_slice(ids[np.arange(BATCH_ROWS) % SYMBOLS], number) for number in range(count)]
-        started = monotonic_ns()
-        for rows in slices:
-            run.plant.publish(rows)
-            run.poll(0.0)
-        arrivals = _finish(run, pipe)
-        return count * BATCH_ROWS / ((arrivals[-1][1] - started) / 1e9)
-
-
-def _slice(ids: np.ndarray[tuple[int], np.dtype[np.int32]], number: int) -> Slice:
-    count = np.arange(BATCH_ROWS, dtype=np.int64) + number * BATCH_ROWS
-    return slice_of(
-        Batch(
-            TRADE,
-            {
-                "time": 10**17 + count, "sym": ids, "price": 1_000_000 + count % 1000,
-                "size": 1 + count % 500, "side": np.full(BATCH_ROWS, ord("S"), dtype=np.uint8),
-                "trade_id": count, "venue_time": 10**17 + count,
-            },
-        )
-    )  # fmt: skip
-
-
-def measure() -> list[Figure]:
-    """Measure both ways of publishing, with the interval and with a sync for every batch."""
-    warm_up()
-    single_rows("interval", 2_000)
-    single = [single_rows("interval", SINGLE) for _ in range(REPEATS)]
-    return [
-        figure("plant, one message a row, sync=interval", "messages/s", [r for r, _ in single],
-               at_least=1e5),
-        figure("  publish to received at 10,000/s, 99th percentile", "ms",
-               [single_rows("interval", 20_000, gap_ns=100_000)[1] for _ in range(REPEATS)]),
-        figure("plant, 1,000-row batches, sync=interval", "rows/s",
-               [batches("interval", BATCHES) for _ in range(REPEATS)], at_least=3e6),
-        figure("plant, one message a row, sync=batch", "messages/s",
-               [single_rows("batch", 2_000)[0] for _ in range(REPEATS)]),
-        figure("plant, 1,000-row batches, sync=batch", "rows/s",
-               [batches("batch", 200) for _ in range(REPEATS)]),
-    ]  # fmt: skip
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=2.0)
+    seconds = parser.parse_args().seconds
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    for name, value in measure(seconds).items():
+        target = f"  target {TARGETS[name]:,.0f}" if name in TARGETS else ""
+        print(f"{name:32} {value:>14,.0f}{target}")
 
 
 if __name__ == "__main__":
-    for item in measure():
-        print(item)
+    main()

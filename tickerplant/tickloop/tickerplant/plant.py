@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from tickloop.core.batch import Batch, Slice, slice_of
 from tickloop.core.catalog import Catalog
-from tickloop.core.clock import DAY_NS, Clock, WallClock
+from tickloop.core.clock import DAY_NS, Clock, WallClock, monotonic_ns
+from tickloop.core.dialects.numpy import NULL_INT
 from tickloop.core.errors import SchemaError
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import CLOCK, INSTRUMENT, SYMBOL, Table
@@ -20,13 +21,16 @@ from tickloop.tickerplant.encode import Encoder
 from tickloop.tickerplant.file_door import FileDoor
 from tickloop.tickerplant.journal import Journal, JournalSettings
 from tickloop.tickerplant.journal_reader import after
+from tickloop.tickerplant.log_file import Sync
 from tickloop.tickerplant.names import Names
 from tickloop.tickerplant.publication import Publication, Subscriber
-from tickloop.tickerplant.row_publisher import RowPublisher
+from tickloop.tickerplant.row_publisher import STAGE_NS, STAGE_ROWS, RowStage
 from tickloop.tickerplant.session import SessionCalendar
 from tickloop.tickerplant.stamp import NULL_TIME, Stamper
 from tickloop.tickerplant.surface import Surfacer
 from tickloop.tickerplant.today import Today
+
+_NO_UNITS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,10 @@ class Plant:
         self._subscribers: list[Subscriber] = []
         self._own_rows: list[Batch] = []
         self._is_offering = False
-        self._row_publishers: dict[str, RowPublisher] = {}
-        self._staging: RowPublisher | None = None
-        self._session_end = NULL_TIME
+        self._stage = RowStage(self.encoder, self._names)
+        self._writes_at_once = settings.journal.sync is Sync.BATCH
+        # The session's end or the clock's next row: what single rows must look up for.
+        self._next_event = NULL_TIME
         self._symbols_logged = 0
         self.rows = 0
 
@@ -94,6 +99,11 @@ class Plant:
         Rows of the past are read from the log and offered before this returns.
         """
         self.commit()
+        if start is not None and start > self.journal.next_seq:
+            raise SchemaError(
+                f"seq {start} asked for, at most {self.journal.next_seq} expected, which the next"
+                " row gets; was that seq another plant's?"
+            )
         if start is not None:
             self._offer_logged(subscriber, start)
         self._subscribers.append(subscriber)
@@ -122,9 +132,9 @@ class Plant:
         if not rows.rows:
             return self.journal.next_seq - 1
         self._check_units(rows)
+        self._flush_rows()
         now = self._clock.now() if self.settings.live else None
         stamps = self._stamper.stamp(rows, now=now)
-        self._flush_rows()
         self._roll_to(int(stamps.times[0]))
         self._log_symbols(int(stamps.times[0]))
         first = self.journal.begin(stamps.rows, int(stamps.times[0]))
@@ -145,47 +155,55 @@ class Plant:
     def publish_rows(self, table: Table, records: npt.NDArray[np.void]) -> int:
         """Publish packed surface records as one message a row; return the last seq.
 
-        `records` has the table's surface dtype (`record_dtype`); `time` and `seq` are written
-        into it. The rows are in log order.
+        `records` has the table's surface dtype (`record_dtype`); the plant gives `time` and
+        `seq`. With sync none or interval, rows are logged and published together with those
+        that come within STAGE_NS, at the latest by the next `commit` or `tick`.
         """
-        publisher = self._row_publisher(table)
-        now = self._stamper.last_time
-        time = int(records["time"][-1])
-        if self.settings.live:
-            time = now = max(self._clock.now(), now)
-        time = max(time, now)
-        if time >= self._session_end:
-            self._flush_rows()
-            self._roll_to(time)
-        if len(self.symbols) > self._symbols_logged:
-            self._log_symbols(time)
+        assert not self._is_offering, "a subscriber published while it was offered rows"
+        stage = self._stage
         count = len(records)
-        first = self.journal.begin(count, time)
-        data = publisher.encode(records, now=now, first_seq=first)
-        self._stamper.last_time = time
-        self.journal.append(data, messages=count, rows=count, time=time)
-        self.journal.commit()
-        publisher.stage(records)
-        self.rows += count
-        return first + count - 1
-
-    def _row_publisher(self, table: Table) -> RowPublisher:
-        if self._staging is not None and self._staging.layout.table is not table:
-            self._staging.flush()
-            self._staging = None
-        if self._staging is None:
-            found = self._row_publishers.get(table.name)
-            if found is None:
-                found = RowPublisher(
-                    self.encoder.layout(table), self._names, partial(self._deliver_rows, table)
-                )
-                self._row_publishers[table.name] = found
-            self._staging = found
-        return self._staging
+        if not count:
+            return self.journal.next_seq - 1
+        raw = records.tobytes()
+        stamp: int | None = None
+        if self.settings.live:
+            stamp = time = max(self._clock.now(), self._stamper.last_time)
+        else:
+            at = len(raw) - len(raw) // count
+            time = int.from_bytes(raw[at : at + 8], "little", signed=True)
+        if time >= self._next_event and count > 1:
+            return max(self.publish_rows(table, records[row : row + 1]) for row in range(count))
+        if stage.rows + count > STAGE_ROWS or time >= self._next_event:
+            self._flush_rows()
+            self._roll_to(max(time, self._stamper.last_time))
+            self._log_tick(max(time, self._stamper.last_time))
+        if len(self.symbols) != self._symbols_logged:
+            self._flush_rows()
+            self._log_symbols(max(time, self._stamper.last_time))
+        if not stage.rows:
+            stage.first_seq = self.journal.begin(max(count, STAGE_ROWS), time)
+            stage.since_ns = monotonic_ns()
+        stage.add(table, raw, count, stamp)
+        seq = stage.first_seq + stage.rows - 1
+        if self._writes_at_once or monotonic_ns() - stage.since_ns >= STAGE_NS:
+            self._flush_rows()
+        return seq
 
     def _flush_rows(self) -> None:
-        if self._staging is not None:
-            self._staging.flush()
+        """Log and publish the rows that wait; if they cannot be written they go on waiting."""
+        stage = self._stage
+        if not stage.rows:
+            return
+        data, tables = stage.encode(self._stamper.last_time)
+        time = int(tables[-1][1]["time"][-1])
+        rows = stage.rows
+        self.journal.append(data, messages=rows, rows=rows, time=time)
+        stage.clear()
+        self.rows += rows
+        self._stamper.last_time = time
+        self.journal.commit()
+        for table, records in tables:
+            self._deliver_rows(table, records)
 
     def _deliver_rows(self, table: Table, records: npt.NDArray[np.void]) -> None:
         rows = Batch(table, {name: records[name].copy() for name in table.names})
@@ -213,13 +231,20 @@ class Plant:
         self._flush_rows()
         if not self.settings.live:
             return
-        time = self._stamper.tick(self._clock.now())
-        if time is None:
-            return
-        self._roll_to(time)
-        first = self.journal.begin(1, time)
-        rows = self._clock_rows(np.array([time]), np.array([first]))
-        self._write([rows], rows=1, commit=True)
+        now = self._clock.now()
+        self._roll_to(now)
+        self._log_tick(now)
+
+    def _log_tick(self, now: int) -> None:
+        """Log a clock row if `now` is in a new tick, and find out when the next one is due."""
+        time = self._stamper.tick(now)
+        if time is not None:
+            first = self.journal.begin(1, time)
+            self._write(
+                [self._clock_rows(np.array([time]), np.array([first]))], rows=1, commit=True
+            )
+        _, end = self.calendar.bounds(self.calendar.date_at(now))
+        self._next_event = min(end, self._stamper.next_tick)
 
     def _write(self, batches: Iterable[Batch], *, rows: int, commit: bool) -> None:
         encoded = [(batch, self.encoder.columns(batch)) for batch in batches]
@@ -263,10 +288,11 @@ class Plant:
     def _check_units(self, rows: Slice) -> None:
         for batch in rows.batches:
             if batch.table is INSTRUMENT and not self.catalog.fractional:
-                units = batch.columns["size_unit"]
-                if (units.astype(np.int64) != 0).any():
+                given = batch.columns.get("size_unit", _NO_UNITS).astype(np.int64)
+                units = given[given != NULL_INT]
+                if (units != 0).any():
                     raise SchemaError(
-                        f"an instrument with sizes in units of 10^{int(units.min())} seen, whole"
+                        f"an instrument with sizes in units of 10^{units.min()} seen, whole"
                         " sizes expected: this data directory holds sizes as longs; capture"
                         " fractional quantities into a new --data directory"
                     )
@@ -282,7 +308,6 @@ class Plant:
         if self.journal.is_open:
             self._end_session()
         self.journal.open(session, time)
-        self._session_end = self.calendar.bounds(session)[1]
         # Every log tells all ids, so that each can be read without the ones before it.
         self._symbols_logged = 0
         self._log_symbols(time)

@@ -1,5 +1,6 @@
 """Writes segments: one that grows row by row, or one from finished parts."""
 
+import contextlib
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,8 @@ HEAP_START = 1 << 16
 # Columns of at least as many rows are written by the system: it makes room for many pages at a
 # time, where a store into a mapped hole traps once a page.
 BULK_ROWS = 4096
+# From here on a column is 2 MB: large enough for the system to map it a large page at a time.
+_LARGE_ROWS = 1 << 18
 
 
 class _Heap:
@@ -85,6 +88,8 @@ class SegmentWriter:
         self._descriptor = _create(unnamed, size)
         _write_at(self._descriptor, header_bytes(fields, header, capacity, rows=0), 0)
         data = mmap.mmap(self._descriptor, size)
+        if capacity >= _LARGE_ROWS:
+            _trap_less(data)
         self.blocks = blocks_of(data, fields, capacity)
         self._offsets = {field.name: field.offset for field in fields}
         # What `append` walks on every message: name and block of each fixed-width column.
@@ -140,6 +145,13 @@ def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     while left:
         written = os.pwrite(descriptor, left, offset)
         left, offset = left[written:], offset + written
+
+
+def _trap_less(data: mmap.mmap) -> None:
+    """Ask for large pages: a store then traps once in 2 MB, not once in 4 KB, where there are."""
+    # A kernel without them refuses the advice, and small pages serve as well.
+    with contextlib.suppress(AttributeError, OSError):
+        data.madvise(mmap.MADV_HUGEPAGE)
 
 
 def _create(path: Path, size: int) -> int:

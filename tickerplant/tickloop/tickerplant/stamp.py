@@ -89,6 +89,11 @@ class Stamper:
             self._last_tick = int(tick_times[ticks - 1]) // self._tick_ns
         return Stamps(times, ordinals, tick_ordinals[:ticks], tick_times[:ticks])
 
+    @property
+    def next_tick(self) -> int:
+        """The instant from which the next clock row is due."""
+        return (self._last_tick + 1) * self._tick_ns if self._tick_ns > 0 else 2**63 - 1
+
     def tick(self, now: int) -> int | None:
         """Give the instant of a clock row if `now` is in a new tick, for times of silence."""
         if self._tick_ns <= 0 or now // self._tick_ns <= self._last_tick:
