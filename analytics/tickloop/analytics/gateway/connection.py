@@ -13,7 +13,7 @@ from tickloop.analytics.q.wire import from_wire, to_wire
 from tickloop.core.errors import QueryError
 from tickloop.tickerplant import q_values as wire
 
-_ADDRESS = re.compile(r"(?:(?P<login>[^@/]*)@)?(?P<host>[^/:@]+|\[[0-9a-fA-F:]+\]):(?P<port>\d+)")
+ADDRESS = re.compile(r"(?:(?P<login>[^@/]*)@)?(?P<host>[^/:@]+|\[[0-9a-fA-F:]+\]):(?P<port>\d+)")
 
 
 class _Way(Protocol):
@@ -74,7 +74,7 @@ def connect(where: str | Path, *, user: str = "", password: str = "") -> Connect
 
     A directory may be live or at rest, and needs no server. "user:password@host:port" logs in.
     """
-    found = _ADDRESS.fullmatch(str(where))
+    found = ADDRESS.fullmatch(str(where))
     if found is None or Path(where).is_dir():
         return Connection(_Local(Path(where)), str(where))
     if found["login"]:
@@ -89,12 +89,11 @@ class _Local:
     def __init__(self, root: Path) -> None:
         from tickloop.analytics.gateway.engine import Engine, Shared
         from tickloop.analytics.gateway.rights import Rights
-        from tickloop.analytics.gateway.sessions import open_session
         from tickloop.tickerplant.database import Database
 
         Database(root)  # a directory that is none is refused now
         self._rights = Rights(outside=True)
-        self._shared = Shared(root, open_session)
+        self._shared = Shared(root)
         self._engine = Engine(self._shared, self._rights)
 
     def q(self, text: str, arguments: list[Value]) -> Value:

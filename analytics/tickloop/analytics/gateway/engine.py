@@ -1,11 +1,12 @@
 """One connection's questions: q or SQL over a database, with a user's rights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tickloop.analytics.gateway.arrow_values import table_of_arrow
 from tickloop.analytics.gateway.rights import Rights
+from tickloop.analytics.gateway.sessions import Language
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.values import (
@@ -23,44 +24,18 @@ from tickloop.tickerplant.q_probes import CONTEXT_MARKER, FUNCTION_MARKER, SQL_L
 if TYPE_CHECKING:
     from tickloop.analytics.sql import SqlSession
 
-CONSOLE_ROWS, CONSOLE_COLUMNS = 25, 80
 SQL_PREFIX = "s)"
 # SQL from q: text, and text with a list of parameters.
 SQL_CALLS = frozenset({".s.e", ".s.sp"})
 
 
-class Language(Protocol):
-    """What a connection needs of its q session."""
-
-    @property
-    def has_state(self) -> bool:
-        """Tell whether anything was assigned or set that a new session would not have."""
-        ...
-
-    def evaluate_text(self, text: str) -> Value:
-        """Evaluate q text."""
-        ...
-
-    def apply(self, function: Value, arguments: Sequence[Value]) -> Value:
-        """Apply a function, or index a value."""
-        ...
-
-    def get(self, name: str) -> Value:
-        """Read a global name."""
-        ...
-
-
-OpenSession = Callable[[Database, Rights], Language]
-
-
 class Shared:
     """What a process keeps for all connections that it serves: mapped databases, SQL sessions."""
 
-    def __init__(self, root: Path, open_session: OpenSession) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
         self._databases: dict[frozenset[str] | None, Database] = {}
         self._sql: dict[Rights, SqlSession] = {}
-        self._open_session = open_session
 
     def database(self, rights: Rights) -> Database:
         """Give the database as a user may see it."""
@@ -71,7 +46,7 @@ class Shared:
 
     def language(self, rights: Rights) -> Language:
         """Begin a q session."""
-        return self._open_session(self.database(rights), rights)
+        return Language(self.database(rights), rights)
 
     def sql(self, rights: Rights) -> "SqlSession":
         """Give the SQL session for users of the same rights."""
@@ -115,6 +90,11 @@ class Engine:
         self._check(value)
         return to_wire(value)
 
+    def interrupt(self) -> None:
+        """Stop what runs, if it can be stopped; safe from a signal's handler."""
+        if self._language is not None:
+            self._language.interrupt()
+
     def forget(self) -> None:
         """Drop every variable."""
         self._language = None
@@ -141,7 +121,7 @@ class Engine:
         """Answer q text, or SQL after `s)`."""
         if text.startswith(SQL_PREFIX):
             return self.sql(text[len(SQL_PREFIX) :])
-        return self.language.evaluate_text(text)
+        return self.language.eval(text)
 
     def sql(self, statement: str) -> Value:
         """Answer SQL as a q table."""
@@ -154,7 +134,7 @@ class Engine:
             return self._sql_call(request.items[1:])
         arguments = [from_wire(item, self._function) for item in request.items[1:]]
         if wire.text_of(request.items[0]) is not None:
-            function = self.language.evaluate_text(head or "")
+            function = self.language.eval(head or "")
         elif head is not None:
             function = self.language.get(head)
         else:
@@ -172,7 +152,7 @@ class Engine:
         return self.sql(statement)
 
     def _function(self, source: str, namespace: str) -> Value:
-        return self.language.evaluate_text(source)
+        return self.language.eval(source)
 
     def _check(self, value: Value) -> None:
         rows = count_of(value)

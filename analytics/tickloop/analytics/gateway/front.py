@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from tickloop.analytics.gateway.lease import Lease
-from tickloop.analytics.gateway.pool import Pool, PoolLimits, WorkerProcess
+from tickloop.analytics.gateway.pool import GRACE_NS, Pool, PoolLimits, WorkerProcess
 from tickloop.analytics.gateway.rights import RightsTable
 from tickloop.analytics.gateway.slot import Phase
 from tickloop.core.clock import WallClock, monotonic_ns
@@ -333,15 +333,26 @@ class Front:
 
     def _check_time(self, peer: Peer) -> None:
         worker = peer.worker
-        if worker is None or worker.reason or worker.slot.phase is not Phase.RUNNING:
+        if worker is None or worker.slot.phase is not Phase.RUNNING:
+            return
+        if worker.reason:
+            self._insist(worker)
             return
         limit_s = self._settings.rights.of(peer.user).timeout_s
         if worker.slot.age_ns > limit_s * 1e9:
             self.counts["timeout"] += 1
-            worker.kill(
+            worker.stop(
                 f"timeout: the query ran longer than {limit_s:g} s, the limit of this user; ask for"
                 " fewer rows or dates"
             )
+
+    @staticmethod
+    def _insist(worker: WorkerProcess[Peer]) -> None:
+        """Kill a worker that did not stop; forget the wish where another request runs by now."""
+        if not worker.slot.reason:
+            worker.reason = ""
+        elif monotonic_ns() - worker.stopped_ns > GRACE_NS:
+            worker.kill()
 
     def _check_gone(self, peer: Peer) -> None:
         """End a query that nobody waits for any more."""
@@ -356,7 +367,7 @@ class Front:
             and worker.slot.kind == MessageKind.SYNC
         ):
             self.counts["gone"] += 1
-            worker.kill("the peer went away")
+            worker.stop("the peer went away")
 
     def _unqueue(self, peer: Peer) -> None:
         queue = self._waiting[peer.user]

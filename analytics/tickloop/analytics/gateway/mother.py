@@ -11,9 +11,10 @@ from pathlib import Path
 from tickloop.analytics.gateway.engine import Shared
 from tickloop.analytics.gateway.lease import Word, receive, spell
 from tickloop.analytics.gateway.limits import die_with_parent
-from tickloop.analytics.gateway.sessions import open_session
+from tickloop.analytics.gateway.pool import STOP_SIGNAL
 from tickloop.analytics.gateway.slot import Slot
 from tickloop.analytics.gateway.worker import Worker
+from tickloop.analytics.q import standard
 from tickloop.core.kernel import warm_up
 
 # Behind the capture and behind the gateway itself.
@@ -27,6 +28,7 @@ def main() -> None:
     os.nice(_NICE)
     # A person's Ctrl-C is for the gateway, which ends its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    standard.load()
     warm_up()
     control.send(spell(Word.READY))
     while True:
@@ -55,7 +57,9 @@ def _be_worker(root: Path, control_fd: int, slot_fd: int) -> None:
         with socket.socket(fileno=control_fd) as control:
             # By this descriptor nobody else can be ended, whoever gets our number after us.
             socket.send_fds(control, [spell(Word.READY)], [os.pidfd_open(os.getpid())])
-            Worker(control, Slot(slot_fd), Shared(root, open_session)).run()
+            worker = Worker(control, Slot(slot_fd), Shared(root))
+            signal.signal(STOP_SIGNAL, lambda number, frame: worker.stop())
+            worker.run()
         code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())

@@ -21,6 +21,9 @@ Holder = TypeVar("Holder")
 # The first start on a machine compiles every kernel.
 _START_S = 600.0
 _STUCK_NS = 1_000_000_000
+# How long a worker has to stop by itself, which keeps its connection's variables.
+GRACE_NS = 200_000_000
+STOP_SIGNAL = signal.SIGUSR1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class WorkerProcess(Generic[Holder]):
     is_pinned: bool = False
     is_recalled: bool = False
     is_ended: bool = False
-    reason: str = ""  # why it was killed
+    reason: str = ""  # why its request has to end
+    stopped_ns: int = 0
     recalled_ns: int = 0
     usage: list[Asked] = field(default_factory=list)
 
@@ -66,12 +70,20 @@ class WorkerProcess(Generic[Holder]):
         asked_ns = monotonic_ns() - self.recalled_ns
         return self.is_recalled and phase is not Phase.RUNNING and asked_ns > _STUCK_NS
 
-    def kill(self, reason: str) -> None:
+    def stop(self, reason: str) -> None:
+        """Ask for the end of the request that runs; `kill` follows where that does not help."""
+        self.reason, self.stopped_ns = reason, monotonic_ns()
+        self.slot.end(reason)
+        self._signal(STOP_SIGNAL)
+
+    def kill(self) -> None:
         """End the process at once, whatever it does."""
-        self.reason = self.reason or reason
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
         if self.is_ready:
             with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(self.pidfd, number)
 
 
 class Pool(Generic[Holder]):
@@ -173,7 +185,7 @@ class Pool(Generic[Holder]):
     ) -> None:
         """Lend a connection to an idle worker."""
         worker.holder, worker.lease = holder, lease
-        worker.is_recalled = False
+        worker.is_recalled, worker.reason = False, ""
         with suppress(OSError):  # its end is noticed when its socket is read
             socket.send_fds(worker.control, [spell_lease(lease)], [sock.fileno()])
 
@@ -249,7 +261,7 @@ class Pool(Generic[Holder]):
     def close(self) -> None:
         """End every worker."""
         for worker in list(self.workers):
-            worker.kill("the gateway is closing")
+            worker.kill()
             self._forget(worker)
         self._mother_control.close()
         try:

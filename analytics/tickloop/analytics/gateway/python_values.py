@@ -157,8 +157,4 @@ def _instants(given: Array) -> Value:
         return vector(QType.DATE, np.where(days == _NOT_A_TIME, null, shifted).astype(np.int32))
     nanoseconds = given.astype("datetime64[ns]").astype(np.int64)
     missing = nanoseconds == _NOT_A_TIME
-    return vector(
-        QType.TIMESTAMP, np.where(missing, _NOT_A_TIME, nanoseconds - EPOCH_UNIX_NS)
-    )
-
-
+    return vector(QType.TIMESTAMP, np.where(missing, _NOT_A_TIME, nanoseconds - EPOCH_UNIX_NS))

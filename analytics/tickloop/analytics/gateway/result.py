@@ -46,7 +46,9 @@ class Result:
 
     def pandas(self) -> "pd.DataFrame":
         """Give a pandas frame; the keys of a keyed table are its index."""
-        frame: pd.DataFrame = self.arrow().to_pandas()
+        from tickloop.analytics.result import plain
+
+        frame: pd.DataFrame = plain(self.arrow()).to_pandas()
         if isinstance(self._value, Dictionary) and is_keyed_table(self._value):
             keys = self._value.keys
             assert isinstance(keys, Table)
@@ -88,9 +90,9 @@ def html_of(result: Result) -> str:
     """Show the first rows as an HTML table."""
     if not columns_of(result.value):
         return f"<pre>{escape(repr(result))}</pre>"
-    from tickloop.analytics.result import rows_of
+    from tickloop.analytics.result import plain, rows_of
 
-    table = result.arrow()
+    table = plain(result.arrow())
     heads = "".join(f"<th>{escape(name)}</th>" for name in table.column_names)
     rows = "".join(
         "<tr>" + "".join(f"<td>{escape(_cell(cell))}</td>" for cell in row) + "</tr>"

@@ -1,7 +1,7 @@
 """What a worker is doing, in a page that its process and the gateway both map.
 
-The worker writes, the gateway reads, and neither asks the other: a worker that hangs or died
-still says what it was at.
+The worker writes and the gateway reads, but for why a request has to end; neither asks the
+other: a worker that hangs or died still says what it was at.
 """
 
 import mmap
@@ -13,7 +13,9 @@ from tickloop.core.clock import monotonic_ns
 SLOT_BYTES = 4096
 _TEXT_AT = 512
 _TEXT_MAX = SLOT_BYTES - _TEXT_AT
-_PHASE, _SINCE, _KIND, _TEXT_LENGTH = range(4)
+_REASON_AT = 128
+_REASON_MAX = _TEXT_AT - _REASON_AT
+_PHASE, _SINCE, _KIND, _TEXT_LENGTH, _REASON_LENGTH = range(5)
 
 
 class Phase(IntEnum):
@@ -72,7 +74,20 @@ class Slot:
         self._map[_TEXT_AT : _TEXT_AT + len(piece)] = piece
         self._words[_TEXT_LENGTH] = len(payload)
         self._words[_KIND] = kind
+        self._words[_REASON_LENGTH] = 0
         self.enter(Phase.RUNNING)
+
+    @property
+    def reason(self) -> str:
+        """Why the gateway wants the request to end; empty while it does not."""
+        length = self._words[_REASON_LENGTH]
+        return self._map[_REASON_AT : _REASON_AT + length].decode()
+
+    def end(self, reason: str) -> None:
+        """Say why the request has to end, before its worker is told to."""
+        raw = reason.encode()[:_REASON_MAX]
+        self._map[_REASON_AT : _REASON_AT + len(raw)] = raw
+        self._words[_REASON_LENGTH] = len(raw)
 
     def close(self) -> None:
         """Unmap the page."""

@@ -32,6 +32,7 @@ class Worker:
         self._shared = shared
         self._records: list[Asked] = []
         self._recalled = False
+        self._engine: Engine | None = None
         self._clock = WallClock()
 
     def run(self) -> None:
@@ -44,15 +45,22 @@ class Worker:
             if word is Word.LEASE:
                 self._serve(read_lease(fields), fds[0])
 
+    def stop(self) -> None:
+        """Stop the request that runs; called by a signal."""
+        if self._engine is not None:
+            self._engine.interrupt()
+
     def _serve(self, lease: Lease, fd: int) -> None:
         self._recalled = False
         cap_memory(lease.rights.memory_mib << 20)
         with socket.socket(fileno=fd) as sock:
             connection = _Connection(lease, Stream(sock, lease), self._shared)
+            self._engine = connection.engine
             try:
                 word = self._answer_until_idle(connection)
             except (Closed, WireError):
                 word = Word.CLOSED
+        self._engine = None
         self._slot.enter(Phase.IDLE)
         self._flush()
         self._control.send(spell(word))
@@ -91,6 +99,8 @@ class Worker:
         self._slot.run(kind, memoryview(whole)[8:])
         started = monotonic_ns()
         answer = connection.evaluate(whole)
+        if isinstance(answer, Signal) and (reason := self._slot.reason):
+            answer = Signal(reason)
         if kind is MessageKind.SYNC:
             # Errors of the answer itself (too large, cannot travel) become the answer.
             parts = connection.stream.spelled(answer)

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,7 +10,8 @@ from tickloop.app.asking import FORMS, write_answer
 from tickloop.app.options import data_option, newest_data
 from tickloop.core.errors import QueryError
 
-_PREFIXES = ("", "./data", ".")
+if TYPE_CHECKING:
+    from tickloop.analytics.gateway.asker import Asker
 
 
 @click.command(name="q")
@@ -38,17 +40,15 @@ def q(
       tickloop q --connect localhost:5011 "tables[]"
       tickloop q report.q
     """
-    from tickloop.analytics.gateway.asker import Asker, open_asker
+    from tickloop.analytics.gateway.asker import open_asker
 
     if form in ("arrow", "parquet") and output is None:
         raise click.UsageError(f"{form} is for files: add --output FILE")
     where: str | Path = address or newest_data(data)
-    asker: Asker = open_asker(where)
+    asker = open_asker(where)
     try:
         if text is None and sys.stdin.isatty():
-            from tickloop.app.console import run_console
-
-            run_console(asker, "q")
+            _console(asker)
         elif text is None or text == "-":
             _script(asker, sys.stdin.read(), form, output)
         elif text.endswith(".q") and Path(text).is_file():
@@ -62,9 +62,18 @@ def q(
         asker.close()
 
 
-def _script(asker: object, text: str, form: str, output: Path | None) -> None:
-    from tickloop.analytics.gateway.asker import Asker, statements
+def _console(asker: "Asker") -> None:
+    from tickloop.app.console import console_size, run_console
 
-    assert isinstance(asker, Asker)
-    for statement in statements(text):
+    def answer(text: str) -> str:
+        asker.rows, asker.columns = console_size()
+        return asker.shown(text)
+
+    run_console("q)", answer, asker.words, interrupt=asker.interrupt)
+
+
+def _script(asker: "Asker", text: str, form: str, output: Path | None) -> None:
+    from tickloop.analytics.q.scripts import statements_of
+
+    for statement in statements_of(text):
         write_answer(asker, statement, form, output)

@@ -56,7 +56,7 @@ def banner(root: Path, ports: "Ports", tables: list[str]) -> str:  # type: ignor
             f"serving {root}: {', '.join(tables) or 'no tables yet'}",
             f"q clients on {address}",
             f"  PyKX      kx.SyncQConnection('{ports.host}', {ports.q})('select from {table}')",
-            f"  kdb+      h:hopen`:{address}; h\"select from {table}\"",
+            f'  kdb+      h:hopen`:{address}; h"select from {table}"',
             f"  Python    from tickloop.analytics import connect;"
             f" connect('{address}').q('select from {table}').pandas()",
             f"  terminal  tickloop q --connect {address}",
