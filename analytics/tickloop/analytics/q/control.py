@@ -22,7 +22,7 @@ def compile_control(node: Control, scope: Scope) -> Code:
 
 
 def _code(node: Node | None, scope: Scope) -> Code:
-    from tickloop.analytics.q.evaluator import nothing, compile_node
+    from tickloop.analytics.q.evaluator import compile_node, nothing
 
     return nothing if node is None else compile_node(node, scope)
 

@@ -48,7 +48,7 @@ _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\", b'"': b'"', b"/": b"/"}
 _COMMENT = re.compile(r"/[^\n]*")
 
-_MARKS = {mark: Kind.OPEN for mark in "([{"} | {mark: Kind.CLOSE for mark in ")]}"}
+_MARKS = dict.fromkeys("([{", Kind.OPEN) | dict.fromkeys(")]}", Kind.CLOSE)
 _MARKS[";"] = Kind.SEMICOLON
 # Kinds after which a minus sign that touches is a subtraction.
 _NOUN_ENDS = (Kind.LITERAL, Kind.NAME, Kind.CLOSE)

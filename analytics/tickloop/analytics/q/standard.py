@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from importlib import import_module
-from pkgutil import iter_modules
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from tickloop.analytics import q
@@ -21,6 +21,7 @@ from tickloop.analytics.q.values import (
 
 if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
+
 
 def load() -> None:
     """Import every module of the engine, so that all verbs are registered."""
@@ -45,9 +46,7 @@ def shown(session: "Session", value: Value) -> str:
     """Print a value as the console does, with its line end."""
     from tickloop.analytics.q.console import show
 
-    text = show(
-        value, rows=session.rows, columns=session.columns, precision=session.precision
-    )
+    text = show(value, rows=session.rows, columns=session.columns, precision=session.precision)
     return text + "\n" if text else text
 
 
@@ -107,7 +106,7 @@ def handle(session: "Session", number: int, message: Value) -> Value:
         if None in lines:
             raise QError("type", "the console takes strings")
         for line in lines:
-            session.print((line or "") + ("\n" if number < 0 else ""))
+            session.write((line or "") + ("\n" if number < 0 else ""))
         return NIL
     raise QError("type", f"{number} is no open handle; this engine opens no connections")
 
