@@ -89,7 +89,7 @@ def _session(
     prompt: str, words: Callable[[], Iterable[str]], complete: Callable[[str], bool]
 ) -> "PromptSession[str]":
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.history import FileHistory, InMemoryHistory
+    from prompt_toolkit.history import FileHistory, History, InMemoryHistory
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
     keys = KeyBindings()
@@ -102,6 +102,7 @@ def _session(
         else:
             buffer.insert_text("\n")
 
+    history: History
     try:
         history = FileHistory(str(_history(prompt.strip("> )"))))
     except OSError:

@@ -1,6 +1,5 @@
-"""q values to and from Arrow: nulls become nulls, instants UTC nanoseconds, symbols strings."""
+"""q values as Arrow: nulls become nulls, instants UTC nanoseconds, symbols dictionaries."""
 
-from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from tickloop.analytics.q.values import (
     Array,
     Atom,
     Dictionary,
-    List,
     QType,
     Table,
     Value,
@@ -24,9 +22,7 @@ from tickloop.analytics.q.values import (
     is_list,
     items_of,
     plain,
-    symbols,
     text_of,
-    vector,
 )
 from tickloop.core.clock import EPOCH_DATE, EPOCH_UNIX_NS
 
@@ -35,137 +31,21 @@ if TYPE_CHECKING:
 
 _UNIX_DAYS = (EPOCH_DATE - date(1970, 1, 1)).days
 _DAY_NS = 86_400_000_000_000
-_PER_UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_NULL_NS = -(2**63)
 _INFINITE = 2**63 - 1
 
 
-def table_of_arrow(found: "pa.Table") -> Table:
-    """Turn an Arrow table into a q table; strings become symbols."""
-    columns = [_column_in(column.combine_chunks()) for column in found.columns]
-    return Table(tuple(found.column_names), tuple(columns))
-
-
-def _column_in(column: "pa.ChunkedArray | pa.Array") -> Value:
+def whole_sums(found: "pa.Table") -> "pa.Table":
+    """Make longs of the wide whole numbers that SQL's sums and counts are, where they fit."""
     import pyarrow as pa
 
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    kind = column.type
-    for matches, convert in _CONVERTERS(pa.types):
-        if matches(kind):
-            return convert(column)
-    texts = [None if item is None else str(item) for item in column.to_pylist()]
-    return symbols(text or "" for text in texts)
-
-
-def _CONVERTERS(types: Any) -> list[tuple[Callable[[Any], bool], Callable[[Any], Value]]]:  # noqa: N802
-    return [
-        (types.is_boolean, lambda c: Vector(QType.BOOLEAN, _filled(c, False).astype(bool))),
-        (types.is_int64, lambda c: _integers(c, QType.LONG)),
-        (types.is_int32, lambda c: _integers(c, QType.INT)),
-        (types.is_int16, lambda c: _integers(c, QType.SHORT)),
-        (types.is_integer, _wide),
-        (types.is_float32, lambda c: vector(QType.REAL, _filled(c, float("nan")))),
-        (types.is_floating, lambda c: vector(QType.FLOAT, _filled(c, float("nan")))),
-        (types.is_decimal, _decimals),
-        (types.is_timestamp, _instants),
-        (types.is_date32, _dates),
-        (types.is_time, lambda c: _spans(c, c.type.unit)),
-        (types.is_duration, lambda c: _spans(c, c.type.unit)),
-        (types.is_dictionary, _coded),
-        (_is_text(types), _strings),
-        (_is_list(types), lambda c: collect_list([_cell(item) for item in c])),
-    ]
-
-
-def _is_text(types: Any) -> Callable[[Any], bool]:
-    return lambda kind: bool(types.is_string(kind) or types.is_large_string(kind))
-
-
-def _is_list(types: Any) -> Callable[[Any], bool]:
-    return lambda kind: bool(types.is_list(kind) or types.is_large_list(kind))
-
-
-def collect_list(items: list[Value]) -> Value:
-    """Make a general list, also of items that would make a vector."""
-    return List(tuple(items))
-
-
-def _cell(item: Any) -> Value:
-    return _column_in(item.values) if item.is_valid else List(())
-
-
-def _filled(column: Any, null: Any) -> Array:
-    filled = column.fill_null(null) if column.null_count else column
-    found: Array = filled.to_numpy(zero_copy_only=False)
+    for position, field in enumerate(found.schema):
+        if pa.types.is_decimal(field.type) and field.type.scale == 0:
+            try:
+                longs = found.column(position).cast(pa.int64())
+            except pa.ArrowInvalid:
+                continue
+            found = found.set_column(position, field.name, longs)
     return found
-
-
-def _integers(column: Any, kind: QType) -> Value:
-    return vector(kind, _filled(column, NULLS[kind]))
-
-
-def _wide(column: Any) -> Value:
-    """Widen what q has no type for; what does not fit a long becomes a float."""
-    import pyarrow as pa
-
-    if column.type == pa.uint64():
-        return vector(QType.FLOAT, _filled(column.cast(pa.float64(), safe=False), float("nan")))
-    return _integers(column.cast(pa.int64()), QType.LONG)
-
-
-def _decimals(column: Any) -> Value:
-    import pyarrow as pa
-
-    # SQL sums of longs are DECIMAL(38, 0): they stay whole numbers where they fit.
-    if column.type.scale == 0:
-        try:
-            return _integers(column.cast(pa.int64()), QType.LONG)
-        except pa.ArrowInvalid:
-            pass
-    return vector(QType.FLOAT, _filled(column.cast(pa.float64(), safe=False), float("nan")))
-
-
-def _instants(column: Any) -> Value:
-    import pyarrow as pa
-
-    scale = _PER_UNIT_NS[column.type.unit]
-    units = column.cast(pa.int64())
-    found = _filled(units, 0) * scale - EPOCH_UNIX_NS
-    found[np.asarray(column.is_null())] = _NULL_NS
-    return vector(QType.TIMESTAMP, found)
-
-
-def _dates(column: Any) -> Value:
-    import pyarrow as pa
-
-    found = _filled(column.cast(pa.int32()), 0) - np.int32(_UNIX_DAYS)
-    found[np.asarray(column.is_null())] = NULLS[QType.DATE]
-    return vector(QType.DATE, found)
-
-
-def _spans(column: Any, unit: str) -> Value:
-    import pyarrow as pa
-
-    whole = pa.int32() if column.type.bit_width == 32 else pa.int64()
-    units = column.cast(whole).cast(pa.int64())
-    found = _filled(units, 0) * _PER_UNIT_NS[unit]
-    found[np.asarray(column.is_null())] = _NULL_NS
-    return vector(QType.TIMESPAN, found)
-
-
-def _strings(column: Any) -> Value:
-    return _coded(column.dictionary_encode())
-
-
-def _coded(column: Any) -> Value:
-    names = INTERNED.ids(text or "" for text in column.dictionary.to_pylist())
-    codes = _filled(column.indices, len(names)).astype(np.int64)
-    return Vector(QType.SYMBOL, np.append(names, np.int32(0))[codes])
-
-
-# To Arrow
 
 
 def arrow_of(value: Value) -> "pa.Table":

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from tickloop.analytics.gateway.python_values import q_value
 from tickloop.analytics.gateway.result import Result
+from tickloop.analytics.q.convert import to_value
 from tickloop.analytics.q.values import Value
 from tickloop.analytics.q.wire import from_wire, to_wire
 from tickloop.core.errors import QueryError
@@ -44,7 +44,7 @@ class Connection:
 
         Variables live as long as the connection. QueryError says why there is no answer.
         """
-        return Result(self._way.q(text, [q_value(argument) for argument in arguments]))
+        return Result(self._way.q(text, [to_value(argument) for argument in arguments]))
 
     def sql(self, text: str, *arguments: object) -> Result:
         """Ask in SQL; each `?` in it stands for an argument."""

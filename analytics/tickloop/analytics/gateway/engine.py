@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tickloop.analytics.gateway.arrow_values import table_of_arrow
+from tickloop.analytics.gateway.arrow_values import whole_sums
 from tickloop.analytics.gateway.rights import Rights
 from tickloop.analytics.gateway.sessions import Language
 from tickloop.analytics.q.errors import QError
@@ -125,7 +125,9 @@ class Engine:
 
     def sql(self, statement: str) -> Value:
         """Answer SQL as a q table."""
-        return table_of_arrow(self._shared.sql(self._rights).query(statement))
+        from tickloop.analytics.q.convert_arrow import arrow_value
+
+        return arrow_value(whole_sums(self._shared.sql(self._rights).query(statement)))
 
     def _call(self, request: wire.List) -> Value:
         """Apply the first item, a name or q text or a function, to the others."""

@@ -101,4 +101,5 @@ def array_of(value: Vector) -> Array:
     if kind not in _EPOCHS:
         return wide.astype(unit)
     # NaT plus anything is NaT.
-    return _EPOCHS[kind] + wide.astype(unit.replace("datetime", "timedelta"))
+    moved: Array = _EPOCHS[kind] + wide.astype(unit.replace("datetime", "timedelta"))
+    return moved

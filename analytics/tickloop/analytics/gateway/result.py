@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tickloop.analytics.gateway.arrow_values import arrow_of, table_of_arrow
+from tickloop.analytics.gateway.arrow_values import arrow_of, whole_sums
 from tickloop.analytics.gateway.chart import Chart, chart_of
 from tickloop.analytics.gateway.numpy_values import columns_of, numpy_of
 from tickloop.analytics.q.values import Dictionary, Table, Value, count_of, is_keyed_table
@@ -28,7 +28,9 @@ class Result:
     @classmethod
     def of_arrow(cls, table: "pa.Table") -> "Result":
         """Make a result of what SQL gave."""
-        return cls(table_of_arrow(table), table)
+        from tickloop.analytics.q.convert_arrow import arrow_value
+
+        return cls(arrow_value(whole_sums(table)), table)
 
     @property
     def value(self) -> Value:
