@@ -363,10 +363,10 @@ class Console:
 
     def __init__(self) -> None:
         self.rows, self.columns, self.precision = 25, 80, 7
-        self.written: list[str] = []
+        self.printed: list[str] = []
 
-    def write(self, text: str) -> None:
-        self.written.append(text)
+    def print(self, text: str) -> None:
+        self.printed.append(text)
 
 
 def run(name: str, *arguments: Value) -> Value:
@@ -376,7 +376,7 @@ def run(name: str, *arguments: Value) -> Value:
 def test_show_prints_and_gives_null() -> None:
     console = Console()
     assert BUILTINS["show"].by_rank[1](console, longs(1, 2)) is NIL
-    assert console.written == ["1 2\n"]
+    assert console.printed == ["1 2\n"]
 
 
 def test_console_text_is_a_string_of_ended_lines() -> None:
