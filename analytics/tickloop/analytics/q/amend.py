@@ -217,7 +217,7 @@ def _position_in_domain(value: Enumerated, item: Value) -> int:
         return -1
     found = np.flatnonzero(value.domain.symbols() == name.item())
     if not len(found):
-        raise QError("cast", f"{name.value} is not in the domain {value.domain.name}")
+        raise QError("cast", f"{name.value!s} is not in the domain {value.domain.name}")
     return int(found[0])
 
 

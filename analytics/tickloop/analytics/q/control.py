@@ -22,9 +22,9 @@ def compile_control(node: Control, scope: Scope) -> Code:
 
 
 def _code(node: Node | None, scope: Scope) -> Code:
-    from tickloop.analytics.q.evaluator import NIL_CODE, compile_node
+    from tickloop.analytics.q.evaluator import compile_node, nothing
 
-    return NIL_CODE if node is None else compile_node(node, scope)
+    return nothing if node is None else compile_node(node, scope)
 
 
 def truth(value: Value, position: int) -> bool:

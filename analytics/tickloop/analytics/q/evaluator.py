@@ -228,7 +228,7 @@ def _signal(node: Signal, scope: Scope) -> Code:
 
 
 def _block(node: Block, scope: Scope) -> Code:
-    statements = [NIL_CODE if one is None else compile_node(one, scope) for one in node.statements]
+    statements = [nothing if one is None else compile_node(one, scope) for one in node.statements]
     if len(statements) == 1:
         return statements[0]
 
@@ -241,7 +241,7 @@ def _block(node: Block, scope: Scope) -> Code:
     return run
 
 
-def NIL_CODE(frame: Frame) -> Value:
+def nothing(frame: Frame) -> Value:
     """Stand for an empty statement."""
     return NIL
 

@@ -69,7 +69,7 @@ def _projection(session: "Session", function: Value, arguments: Arguments) -> Va
     assert isinstance(function, Projection)
     filled, rest = fill(function.arguments, arguments)
     if MISSING in filled:
-        return Projection(function.function, tuple([*filled, *rest]))
+        return Projection(function.function, (*filled, *rest))
     return apply(session, function.function, [*filled, *rest])
 
 

@@ -120,15 +120,24 @@ def at(session: "Session", value: Value, position: Value) -> Value:
     if isinstance(value, Dictionary):
         return _lookup(session, value, position)
     position = plain(position)
-    if isinstance(value, Table) and (names := names_of(position)) is not None:
-        if isinstance(position, Atom):
-            return column_of(value, names[0])
-        if not isinstance(position, List):
-            return collect([column_of(value, name) for name in names])
+    if isinstance(value, Table) and isinstance(position, Atom | Vector):
+        names = names_of(position)
+        if names is not None:
+            return _columns(value, position, names)
     if isinstance(position, Atom):
         return _one(value, position)
     if isinstance(position, Vector):
         return _several(value, position)
+    return _shaped(session, value, position)
+
+
+def _columns(table: Table, position: Value, names: Sequence[str]) -> Value:
+    columns = [column_of(table, name) for name in names]
+    return columns[0] if isinstance(position, Atom) else collect(columns)
+
+
+def _shaped(session: "Session", value: Value, position: Value) -> Value:
+    """Index by a list of lists, a dictionary or a table: the result has its shape."""
     if isinstance(position, List):
         if not position.items and not isinstance(value, Table):
             return _several(value, Vector(QType.LONG, np.zeros(0, np.int64)))

@@ -48,6 +48,8 @@ _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\", b'"': b'"', b"/": b"/"}
 _COMMENT = re.compile(r"/[^\n]*")
 
+_MARKS = dict.fromkeys("([{", Kind.OPEN) | dict.fromkeys(")]}", Kind.CLOSE)
+_MARKS[";"] = Kind.SEMICOLON
 # Kinds after which a minus sign that touches is a subtraction.
 _NOUN_ENDS = (Kind.LITERAL, Kind.NAME, Kind.CLOSE)
 
@@ -80,12 +82,8 @@ def _token(text: str, place: int, spaced: bool, before: Token | None) -> Token:
         return _string(text, place, spaced)
     if first == "`":
         return _symbols(text, place, spaced)
-    if first in "([{":
-        return Token(Kind.OPEN, first, place, place + 1, spaced)
-    if first in ")]}":
-        return Token(Kind.CLOSE, first, place, place + 1, spaced)
-    if first == ";":
-        return Token(Kind.SEMICOLON, first, place, place + 1, spaced)
+    if (mark := _MARKS.get(first)) is not None:
+        return Token(mark, first, place, place + 1, spaced)
     if (found := _FILE_VERB.match(text, place)) is not None:
         return Token(Kind.VERB, found[0], place, found.end(), spaced)
     if _opens_number(text, place, spaced, before):

@@ -229,7 +229,7 @@ def _convert(item: Item, kind: QType, word: str) -> Simple:
         return value
     if own is QType.LONG and (special := _SPECIAL.fullmatch(word)) is not None:
         if special[2] == "N":
-            return "" if kind is QType.SYMBOL else NULLS[kind]  # type: ignore[no-any-return]
+            return "" if kind is QType.SYMBOL else NULLS[kind]
         if kind in INFINITIES:
             return -INFINITIES[kind] if special[1] else INFINITIES[kind]
     if own is QType.FLOAT and (special := _SPECIAL.fullmatch(word)) is not None:

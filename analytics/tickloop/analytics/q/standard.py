@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from tickloop.analytics import q
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.syntax import Constant, Function, Name, Template
 from tickloop.analytics.q.values import (
@@ -20,14 +22,11 @@ from tickloop.analytics.q.values import (
 if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
 
-# The modules that register verbs as they are imported.
-MODULES = ("amend_verbs", "iterator_verbs", "tree_verbs")
-
 
 def load() -> None:
-    """Import every module that registers verbs."""
-    for name in MODULES:
-        import_module(f"tickloop.analytics.q.{name}")
+    """Import every module of the engine, so that all verbs are registered."""
+    for module in iter_modules(q.__path__):
+        import_module(f"{q.__name__}.{module.name}")
 
 
 def prepare(session: "Session") -> None:
@@ -47,8 +46,8 @@ def shown(session: "Session", value: Value) -> str:
     """Print a value as the console does, with its line end."""
     from tickloop.analytics.q.console import show
 
-    text = show(value, session.rows, session.columns, session.precision)
-    return text if text.endswith("\n") or not text else text + "\n"
+    text = show(value, rows=session.rows, columns=session.columns, precision=session.precision)
+    return text + "\n" if text else text
 
 
 def dependencies(node: object) -> list[str]:
@@ -107,7 +106,7 @@ def handle(session: "Session", number: int, message: Value) -> Value:
         if None in lines:
             raise QError("type", "the console takes strings")
         for line in lines:
-            session.print((line or "") + ("\n" if number < 0 else ""))
+            session.write((line or "") + ("\n" if number < 0 else ""))
         return NIL
     raise QError("type", f"{number} is no open handle; this engine opens no connections")
 

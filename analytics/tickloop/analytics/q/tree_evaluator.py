@@ -58,8 +58,7 @@ def _special(head: Value, parts: Trees) -> Special | None:
         if head.name == "$" and len(parts) > 3:
             return _condition
         if head.name.endswith(":") and len(parts) == 3 and _is_target(parts[1]):
-            if head.name in (":", "::") or head.name not in BUILTINS or head.is_operator:
-                return _assign
+            return _assign
         if head.name == ":" and len(parts) == 2:
             return _return
     elif isinstance(head, Atom):

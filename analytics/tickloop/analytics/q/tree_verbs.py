@@ -54,7 +54,7 @@ def value_verb(session: "Session", value: Value) -> Value:
     """Evaluate a string, read a variable, apply a list, or take a value apart."""
     name = name_of(value) if not isinstance(value, EnumeratedAtom) else None
     if name is not None:
-        return session.read(name)
+        return session.read_name(name)
     text = text_of(value)
     if text is not None:
         return session.evaluate_text(text)
@@ -115,5 +115,5 @@ def set_verb(session: "Session", name: Value, value: Value) -> Value:
     spelled = name_of(name)
     if spelled is None:
         raise QError("type", "set takes a name: `a set 1 2 3")
-    session.write(spelled, value)
+    session.write_name(spelled, value)
     return symbol(spelled)
