@@ -1,17 +1,18 @@
 """Expressions inside queries: parse trees over the columns of a table, of some of its rows.
 
-A name is a column, then `i` (the row number), then a local of the function that queries, then a
-global. A dotted name follows a foreign key or takes a part of a time.
+A name is a column, then `i` (the row number), then a global; locals of the function that queries
+are constants in the tree. A dotted name follows a foreign key or takes a part of a time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tickloop.analytics.q.errors import QError
-from tickloop.analytics.q.registry import BUILTINS, Interpreter
+from tickloop.analytics.q.registry import Interpreter
 from tickloop.analytics.q.rows import Rows, take, take_or_null
+from tickloop.analytics.q.temporal import accessor
 from tickloop.analytics.q.values import (
     Adverb,
     Atom,
@@ -28,16 +29,9 @@ from tickloop.analytics.q.values import (
     atom_at,
     collect,
     is_keyed_table,
-    symbol,
 )
 
-Outer = Callable[[str], Value | None]
 ENLIST = ",:"
-
-
-def no_locals(_: str) -> Value | None:
-    """Know no local name."""
-    return None
 
 
 @dataclass
@@ -47,7 +41,6 @@ class Scope:
     session: Interpreter
     table: Table
     rows: Rows | None = None
-    outer: Outer = no_locals
     ascending: bool = True  # rows are in the table's order
     _columns: dict[str, Value] = field(default_factory=dict)
 
@@ -62,7 +55,7 @@ class Scope:
 
     def narrowed(self, rows: Rows | None, *, ascending: bool = True) -> "Scope":
         """Give the scope of other rows."""
-        return Scope(self.session, self.table, rows, self.outer, ascending)
+        return Scope(self.session, self.table, rows, ascending)
 
     def row_numbers(self) -> Vector:
         """Give the numbers of the rows that are left: `i`."""
@@ -92,24 +85,12 @@ class Scope:
             found = self.column(base)
             assert found is not None
             for part in rest.split("."):
-                found = dotted(self.session, found, part)
+                found = dotted(found, part)
             return found
         return None
 
-    def global_(self, name: str) -> Value:
-        """Give a local or a global; QError if there is none."""
-        found = self.outer(name)
-        if found is not None:
-            return found
-        base, dot, rest = name.partition(".")
-        if base and dot:
-            local = self.outer(base)
-            if local is not None:
-                return self.session.apply(local, [symbol(part) for part in rest.split(".")])
-        return self.session.get(name)
 
-
-def dotted(session: Interpreter, value: Value, part: str) -> Value:
+def dotted(value: Value, part: str) -> Value:
     """Follow a foreign key to a column, or take a part of temporal values."""
     if isinstance(value, Enumerated) and is_keyed_table(value.domain.target):
         target = value.domain.target
@@ -119,7 +100,7 @@ def dotted(session: Interpreter, value: Value, part: str) -> Value:
             if part in side.names:
                 return take_or_null(side.column(part), value.data)
         raise QError(part, f"the table {value.domain.name} has no column {part}")
-    return BUILTINS["$"].by_rank[2](session, symbol(part), value)
+    return accessor(value, part)
 
 
 def apply(session: Interpreter, function: Value, arguments: Sequence[Value]) -> Value:
@@ -158,7 +139,7 @@ def evaluate(tree: Value, scope: Scope) -> Value:
     if isinstance(tree, Atom):
         name = str(tree.value)
         found = scope.column(name)
-        return scope.global_(name) if found is None else found
+        return scope.session.get(name) if found is None else found
     assert isinstance(tree, List)
     # Right to left, as everywhere in q.
     arguments = [evaluate(item, scope) for item in reversed(tree.items[1:])][::-1]

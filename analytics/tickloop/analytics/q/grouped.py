@@ -94,7 +94,7 @@ class GroupedScope:
             column = self.scope.column(str(tree.value))
             if column is not None:
                 return Leveled(Level.ROWS, column)
-            return Leveled(Level.SAME, self.scope.global_(str(tree.value)))
+            return Leveled(Level.SAME, self.scope.session.get(str(tree.value)))
         assert isinstance(tree, List)
         arguments = [self._evaluate(item, known) for item in reversed(tree.items[1:])][::-1]
         return self.apply(self._evaluate(tree.items[0], known), arguments)
