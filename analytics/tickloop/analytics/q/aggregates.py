@@ -15,7 +15,6 @@ from tickloop.analytics.q.kinds import (
     NULLLESS,
     UNRANKED,
     as_floats,
-    booleans,
     greatest,
     least,
     null_mask,
@@ -29,18 +28,14 @@ from tickloop.analytics.q.values import (
     Atom,
     Dictionary,
     Enumerated,
-    EnumeratedAtom,
     List,
     QType,
     Table,
     Value,
     Vector,
-    boolean,
     collect,
     float_,
     is_atom,
-    is_list,
-    items_of,
     long,
     plain,
     symbols,
@@ -236,37 +231,6 @@ def min_vector(values: Vector) -> Atom:
     if kind in FLOATING:
         return of_kind(kind, np.fmin.reduce(values.data, initial=np.inf))
     return of_kind(kind, known_or(values, ceiling).min(initial=ceiling))
-
-
-@register("all", rank=1, session=True, aggregate=True)
-def all_(session: Interpreter, value: Value) -> Value:
-    """Tell whether no item is zero."""
-    return aggregate(truths(value), lambda v: boolean(bool(v.data.all())), folded(session, "&"))
-
-
-@register("any", rank=1, session=True, aggregate=True)
-def any_(session: Interpreter, value: Value) -> Value:
-    """Tell whether an item is not zero."""
-    return aggregate(truths(value), lambda v: boolean(bool(v.data.any())), folded(session, "|"))
-
-
-def truths(value: Value) -> Value:
-    """Tell of every item, however deep, whether it is not zero; 'type for symbols."""
-    if isinstance(value, Vector):
-        if value.type in UNRANKED:
-            raise type_error(f"{value.type.name.lower()} seen, numbers or booleans needed")
-        return booleans(value.data != 0)
-    if isinstance(value, Atom):
-        if value.type in UNRANKED:
-            raise type_error(f"{value.type.name.lower()} seen, numbers or booleans needed")
-        return boolean(value.value != 0)
-    if isinstance(value, Dictionary):
-        return Dictionary(value.keys, truths(value.values))
-    if isinstance(value, Table):
-        return Table(value.names, tuple(truths(column) for column in value.columns))
-    if not is_list(value) or isinstance(value, EnumeratedAtom | Enumerated):
-        raise type_error("numbers or booleans needed")
-    return collect([truths(item) for item in items_of(value)])
 
 
 @register("med", rank=1, aggregate=True)

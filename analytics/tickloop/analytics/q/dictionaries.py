@@ -2,18 +2,15 @@
 
 import numpy as np
 
+from tickloop.analytics.q.enumerations import domain_of
 from tickloop.analytics.q.errors import QError, type_error
-from tickloop.analytics.q.factorize import first_positions
-from tickloop.analytics.q.joining import join_lists
 from tickloop.analytics.q.kinds import is_null_whole, whole_atom, whole_vector
 from tickloop.analytics.q.lists import til
 from tickloop.analytics.q.registry import BUILTINS, Interpreter, register
 from tickloop.analytics.q.table_rows import flat, keyed
 from tickloop.analytics.q.values import (
     NULLS,
-    Atom,
     Dictionary,
-    Domain,
     Enumerated,
     EnumeratedAtom,
     List,
@@ -21,13 +18,11 @@ from tickloop.analytics.q.values import (
     Table,
     Value,
     Vector,
-    collect,
     count_of,
     is_atom,
     is_keyed_table,
     is_list,
     name_of,
-    plain,
     symbol,
     type_of,
 )
@@ -92,41 +87,6 @@ def link(session: Interpreter, name: str, positions: Value) -> Value:
     if numbers is None:
         raise type_error(f"positions in {name} needed")
     return Enumerated(domain, np.where(numbers < 0, -1, numbers))
-
-
-def domain_of(session: Interpreter, name: str) -> Domain:
-    """Give what a global name lends its symbols to."""
-    target = plain(session.get(name))
-    if isinstance(target, Dictionary) and isinstance(target.keys, Table):
-        return Domain(name, target)
-    if isinstance(target, List) and not target.items:
-        target = Vector(QType.SYMBOL, np.empty(0, dtype=np.int32))
-    if not isinstance(target, Vector) or target.type is not QType.SYMBOL:
-        raise type_error(f"{name} holds no symbols and is no keyed table")
-    return Domain(name, target)
-
-
-def enumerate_extending(session: Interpreter, name: str, value: Value) -> Value:
-    """Enumerate symbols in a global list, which grows by those it lacks: `sym?values."""
-    values = plain(value)
-    listed = collect([values]) if isinstance(values, Atom) else values
-    if not isinstance(listed, Vector) or listed.type is not QType.SYMBOL:
-        raise type_error(f"symbols to enumerate in {name} needed")
-    target = domain_of(session, name).target
-    if not isinstance(target, Vector):
-        raise type_error(f"{name} is a keyed table and does not grow by ?")
-    new = listed.data[first_positions(target.data, listed.data) == len(target)]
-    if len(new):
-        firsts = np.sort(np.unique(new, return_index=True)[1])
-        grown = join_lists(target, Vector(QType.SYMBOL, new[firsts]))
-        session.set(name, grown)
-        assert isinstance(grown, Vector)
-        target = grown
-    found = first_positions(target.data, listed.data)
-    domain = Domain(name, target)
-    if isinstance(values, Atom):
-        return EnumeratedAtom(domain, int(found[0]))
-    return Enumerated(domain, found)
 
 
 @register("key", "!:", rank=1, shown="!:", session=True)

@@ -68,10 +68,10 @@ def find_by_table(
     """Write where each needle first stands; `found` keeps what it holds for the others."""
     for position in range(len(haystack) - 1, -1, -1):
         table[haystack[position] - low] = position
-    width = len(table)
+    high = low + (len(table) - 1)
     for place in range(len(needles)):
         number = np.int64(needles[place])
-        if number < low or number > low + width - 1:
+        if number < low or number > high:
             continue
         position = table[number - low]
         if position >= 0:

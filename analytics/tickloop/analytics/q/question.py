@@ -1,6 +1,6 @@
 """The verb `?` of two arguments: find, random values, and enumerations that grow."""
 
-from tickloop.analytics.q.dictionaries import enumerate_extending
+from tickloop.analytics.q.enumerations import extend
 from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.finding import find
 from tickloop.analytics.q.kinds import WHOLE, is_null_whole, limited
@@ -16,7 +16,7 @@ def question(session: Interpreter, left: Value, right: Value) -> Value:
     if not isinstance(left, Atom):
         return find(left, right)
     if left.type is QType.SYMBOL:
-        return enumerate_extending(session, str(left.value), right)
+        return extend(session, str(left.value), right)
     if left.type not in WHOLE:
         raise type_error("a list, a count or the name of an enumeration needed on the left of ?")
     if is_null_whole(left):
