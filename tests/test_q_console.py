@@ -365,7 +365,7 @@ class Console:
         self.rows, self.columns, self.precision = 25, 80, 7
         self.printed: list[str] = []
 
-    def print(self, text: str) -> None:
+    def write(self, text: str) -> None:
         self.printed.append(text)
 
 
