@@ -41,6 +41,10 @@ class Interpreter(Protocol):
         """Evaluate q text."""
         ...
 
+    def write(self, text: str) -> None:
+        """Print text on the session's console, as it is: ends of lines are the caller's."""
+        ...
+
 
 def register(
     *spellings: str,
