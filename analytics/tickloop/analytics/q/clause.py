@@ -1,17 +1,18 @@
 """Expressions inside queries: parse trees over the columns of a table, of some of its rows.
 
-A name is a column, then `i` (the row number), then a local of the function that queries, then a
-global. A dotted name follows a foreign key or takes a part of a time.
+A name is a column, then `i` (the row number), then a global; locals of the function that queries
+are constants in the tree. A dotted name follows a foreign key or takes a part of a time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tickloop.analytics.q.errors import QError
-from tickloop.analytics.q.registry import BUILTINS, Interpreter
+from tickloop.analytics.q.registry import Interpreter
 from tickloop.analytics.q.rows import Rows, take, take_or_null
+from tickloop.analytics.q.temporal import ACCESSORS, accessor
 from tickloop.analytics.q.values import (
     Adverb,
     Atom,
@@ -28,16 +29,10 @@ from tickloop.analytics.q.values import (
     atom_at,
     collect,
     is_keyed_table,
-    symbol,
+    items_of,
 )
 
-Outer = Callable[[str], Value | None]
 ENLIST = ",:"
-
-
-def no_locals(_: str) -> Value | None:
-    """Know no local name."""
-    return None
 
 
 @dataclass
@@ -47,7 +42,6 @@ class Scope:
     session: Interpreter
     table: Table
     rows: Rows | None = None
-    outer: Outer = no_locals
     ascending: bool = True  # rows are in the table's order
     _columns: dict[str, Value] = field(default_factory=dict)
 
@@ -62,7 +56,7 @@ class Scope:
 
     def narrowed(self, rows: Rows | None, *, ascending: bool = True) -> "Scope":
         """Give the scope of other rows."""
-        return Scope(self.session, self.table, rows, self.outer, ascending)
+        return Scope(self.session, self.table, rows, ascending)
 
     def row_numbers(self) -> Vector:
         """Give the numbers of the rows that are left: `i`."""
@@ -92,24 +86,12 @@ class Scope:
             found = self.column(base)
             assert found is not None
             for part in rest.split("."):
-                found = dotted(self.session, found, part)
+                found = dotted(found, part)
             return found
         return None
 
-    def global_(self, name: str) -> Value:
-        """Give a local or a global; QError if there is none."""
-        found = self.outer(name)
-        if found is not None:
-            return found
-        base, dot, rest = name.partition(".")
-        if base and dot:
-            local = self.outer(base)
-            if local is not None:
-                return self.session.apply(local, [symbol(part) for part in rest.split(".")])
-        return self.session.get(name)
 
-
-def dotted(session: Interpreter, value: Value, part: str) -> Value:
+def dotted(value: Value, part: str) -> Value:
     """Follow a foreign key to a column, or take a part of temporal values."""
     if isinstance(value, Enumerated) and is_keyed_table(value.domain.target):
         target = value.domain.target
@@ -119,7 +101,9 @@ def dotted(session: Interpreter, value: Value, part: str) -> Value:
             if part in side.names:
                 return take_or_null(side.column(part), value.data)
         raise QError(part, f"the table {value.domain.name} has no column {part}")
-    return BUILTINS["$"].by_rank[2](session, symbol(part), value)
+    if part not in ACCESSORS:
+        raise QError(part, "neither a column of a foreign key's table nor a part of times")
+    return accessor(value, part)
 
 
 def apply(session: Interpreter, function: Value, arguments: Sequence[Value]) -> Value:
@@ -142,7 +126,7 @@ def constant(tree: Value) -> Value | None:
     if isinstance(tree, Vector):
         if tree.type is QType.SYMBOL and len(tree) == 1:
             return atom_at(tree, 0)
-        return tree
+        return None if tree.type is QType.SYMBOL and len(tree) else tree
     if isinstance(tree, List):
         if not tree.items:
             return tree
@@ -158,11 +142,19 @@ def evaluate(tree: Value, scope: Scope) -> Value:
     if isinstance(tree, Atom):
         name = str(tree.value)
         found = scope.column(name)
-        return scope.global_(name) if found is None else found
-    assert isinstance(tree, List)
+        return scope.session.get(name) if found is None else found
+    head, *rest = parts_of(tree)
     # Right to left, as everywhere in q.
-    arguments = [evaluate(item, scope) for item in reversed(tree.items[1:])][::-1]
-    return apply(scope.session, evaluate(tree.items[0], scope), arguments)
+    arguments = [evaluate(item, scope) for item in reversed(rest)][::-1]
+    return apply(scope.session, evaluate(head, scope), arguments)
+
+
+def parts_of(tree: Value) -> Sequence[Value]:
+    """Give the function and the arguments of an application; all names, they are a vector."""
+    if isinstance(tree, List):
+        return tree.items
+    assert isinstance(tree, Vector)
+    return items_of(tree)
 
 
 def names_in(tree: Value) -> set[str]:
@@ -171,8 +163,7 @@ def names_in(tree: Value) -> set[str]:
         return set()
     if isinstance(tree, Atom):
         return {str(tree.value).partition(".")[0] or str(tree.value), str(tree.value)}
-    assert isinstance(tree, List)
     found: set[str] = set()
-    for item in tree.items:
+    for item in parts_of(tree):
         found |= names_in(item)
     return found

@@ -1,6 +1,7 @@
 """Values of Python, NumPy, Arrow, pandas and Polars as values of q."""
 
 from typing import Any
+
 from tickloop.analytics.q.values import Value
 
 

@@ -1,6 +1,6 @@
 """Functional exec: columns as lists, dictionaries of columns, and results by group."""
 
-from tickloop.analytics.q.clause import Outer, Scope, evaluate, no_locals
+from tickloop.analytics.q.clause import Scope, evaluate
 from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.filters import filtered
 from tickloop.analytics.q.grouped import GroupedScope
@@ -30,14 +30,12 @@ from tickloop.analytics.q.values import (
 )
 
 
-def exec_rows(
-    session: Interpreter, table: Value, clauses: Clauses, outer: Outer = no_locals
-) -> Value:
+def exec_rows(session: Interpreter, table: Value, clauses: Clauses) -> Value:
     """Answer an exec."""
     rows = as_table(table)
     if rows is None:
         raise type_error("a table is needed after from")
-    scope = ordered(filtered(Scope(session, rows, outer=outer), clauses.where), clauses)
+    scope = ordered(filtered(Scope(session, rows), clauses.where), clauses)
     if is_nothing(clauses.by):
         result = _ungrouped(scope, clauses.columns)
     else:
@@ -78,12 +76,10 @@ def _grouped(scope: Scope, clauses: Clauses) -> Value:
     return Dictionary(shown, grouped.result(grouped.evaluate([clauses.columns])[0]))
 
 
-def exec_at(
-    session: Interpreter, table: Value, rows: Value, tree: Value, outer: Outer = no_locals
-) -> Value:
+def exec_at(session: Interpreter, table: Value, rows: Value, tree: Value) -> Value:
     """Answer ?[t;i;p]: an expression over the rows of the given numbers."""
     whole = as_table(table)
     if whole is None or not isinstance(rows, Vector) or rows.type not in (QType.LONG, QType.INT):
         raise type_error("a table, row numbers and a parse tree are needed")
-    scope = Scope(session, whole, rows.data, outer, ascending=False)
+    scope = Scope(session, whole, rows.data, ascending=False)
     return evaluate(tree, scope)

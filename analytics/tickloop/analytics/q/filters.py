@@ -91,7 +91,7 @@ def _wanted(tree: Value, scope: Scope) -> Value | None:
     if known is not None:
         return None if is_function(known) else known
     if isinstance(tree, Atom) and scope.column(str(tree.value)) is None:
-        return scope.global_(str(tree.value))
+        return scope.session.get(str(tree.value))
     return None
 
 

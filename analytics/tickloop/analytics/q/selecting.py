@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tickloop.analytics.q.clause import Outer, Scope, apply, evaluate, no_locals
+from tickloop.analytics.q.clause import Scope, apply, evaluate
 from tickloop.analytics.q.codes import coded
 from tickloop.analytics.q.errors import QError, length_error, type_error
 from tickloop.analytics.q.filters import filtered
@@ -65,14 +65,12 @@ def trees_of(value: Value) -> tuple[list[str], list[Value]]:
     return names, items_of(value.values)
 
 
-def select_rows(
-    session: Interpreter, table: Value, clauses: Clauses, outer: Outer = no_locals
-) -> Value:
+def select_rows(session: Interpreter, table: Value, clauses: Clauses) -> Value:
     """Answer a select: a table, a keyed table where it has `by`."""
     rows = as_table(table)
     if rows is None:
         raise type_error("a table is needed after from")
-    scope = ordered(filtered(Scope(session, rows, outer=outer), clauses.where), clauses)
+    scope = ordered(filtered(Scope(session, rows), clauses.where), clauses)
     if isinstance(clauses.by, Dictionary) and len(clauses.by):
         return _limited(_by_group(scope, clauses), clauses)
     if is_nothing(clauses.columns):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tickloop.analytics.q.clause import Outer, Scope, evaluate, no_locals
+from tickloop.analytics.q.clause import Scope, evaluate
 from tickloop.analytics.q.errors import QError, length_error, type_error
 from tickloop.analytics.q.filters import filtered
 from tickloop.analytics.q.grouped import GroupedScope
@@ -40,11 +40,10 @@ def update_rows(
     where: Sequence[Value],
     by: Value,
     columns: Value,
-    outer: Outer = no_locals,
 ) -> Value:
     """Answer an update: the table with columns set, in the rows that pass the filters."""
     whole = _table(table)
-    scope = filtered(Scope(session, whole, outer=outer), where)
+    scope = filtered(Scope(session, whole), where)
     names, trees = trees_of(columns)
     if isinstance(by, Dictionary) and len(by):
         groups, _ = group(scope, trees_of(by)[1])
@@ -122,12 +121,10 @@ def _amended_list(old: Value, places: Longs, values: Value, name: str) -> Value:
     )
 
 
-def delete_rows(
-    session: Interpreter, table: Value, where: Sequence[Value], outer: Outer = no_locals
-) -> Value:
+def delete_rows(session: Interpreter, table: Value, where: Sequence[Value]) -> Value:
     """Answer a delete of rows: the table without those that pass the filters."""
     whole = _table(table)
-    scope = filtered(Scope(session, whole, outer=outer), where)
+    scope = filtered(Scope(session, whole), where)
     if scope.rows is None:
         return _like(table, _taken(whole, slice(0, 0)))
     kept = np.ones(len(whole), dtype=np.bool_)
