@@ -38,7 +38,7 @@ def console_text(session: Interpreter, value: Value) -> str:
 @register("show", rank=1, session=True)
 def show_value(session: Interpreter, value: Value) -> Value:
     """Print a value on the console; the result is null."""
-    session.print(console_text(session, value))
+    session.write(console_text(session, value))
     return NIL
 
 

@@ -43,7 +43,7 @@ class Interpreter(Protocol):
         """Evaluate q text."""
         ...
 
-    def print(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Print text on the session's console, as it is: ends of lines are the caller's."""
         ...
 
