@@ -36,6 +36,7 @@ class Shared:
         self._root = root
         self._databases: dict[frozenset[str] | None, Database] = {}
         self._sql: dict[Rights, SqlSession] = {}
+        self._languages: dict[Rights, Language] = {}
 
     def database(self, rights: Rights) -> Database:
         """Give the database as a user may see it."""
@@ -45,8 +46,14 @@ class Shared:
         return found
 
     def language(self, rights: Rights) -> Language:
-        """Begin a q session."""
-        return Language(self.database(rights), rights)
+        """Give a q session as new."""
+        found = self._languages.pop(rights, None)
+        return Language(self.database(rights), rights) if found is None else found
+
+    def take_back(self, rights: Rights, language: Language) -> None:
+        """Keep a session for the next connection if it is as new; mounting one takes a while."""
+        if not language.has_state:
+            self._languages[rights] = language
 
     def sql(self, rights: Rights) -> "SqlSession":
         """Give the SQL session for users of the same rights."""
@@ -65,6 +72,7 @@ class Shared:
             session.close()
         self._sql.clear()
         self._databases.clear()
+        self._languages.clear()
 
 
 class Engine:
@@ -97,6 +105,8 @@ class Engine:
 
     def forget(self) -> None:
         """Drop every variable."""
+        if self._language is not None:
+            self._shared.take_back(self._rights, self._language)
         self._language = None
 
     @property

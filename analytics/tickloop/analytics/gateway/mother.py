@@ -6,15 +6,18 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from tickloop.analytics.gateway.engine import Shared
 from tickloop.analytics.gateway.lease import Word, receive, spell
 from tickloop.analytics.gateway.limits import die_with_parent
 from tickloop.analytics.gateway.pool import STOP_SIGNAL
+from tickloop.analytics.gateway.rights import Rights
 from tickloop.analytics.gateway.slot import Slot
 from tickloop.analytics.gateway.worker import Worker
 from tickloop.analytics.q import standard
+from tickloop.core.errors import TickloopError
 from tickloop.core.kernel import warm_up
 
 # Behind the capture and behind the gateway itself.
@@ -29,6 +32,7 @@ def main() -> None:
     # A person's Ctrl-C is for the gateway, which ends its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     standard.load()
+    import_module("duckdb")  # starts no thread; pyarrow would
     warm_up()
     control.send(spell(Word.READY))
     while True:
@@ -55,9 +59,12 @@ def _be_worker(root: Path, control_fd: int, slot_fd: int) -> None:
     try:
         die_with_parent()
         with socket.socket(fileno=control_fd) as control:
+            shared = Shared(root)
+            with suppress(TickloopError):  # whoever asks first is told what is wrong
+                shared.take_back(Rights(), shared.language(Rights()))
             # By this descriptor nobody else can be ended, whoever gets our number after us.
             socket.send_fds(control, [spell(Word.READY)], [os.pidfd_open(os.getpid())])
-            worker = Worker(control, Slot(slot_fd), Shared(root))
+            worker = Worker(control, Slot(slot_fd), shared)
             signal.signal(STOP_SIGNAL, lambda number, frame: worker.stop())
             worker.run()
         code = 0

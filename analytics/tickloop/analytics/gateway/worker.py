@@ -60,6 +60,7 @@ class Worker:
                 word = self._answer_until_idle(connection)
             except (Closed, WireError):
                 word = Word.CLOSED
+            connection.engine.forget()
         self._engine = None
         self._slot.enter(Phase.IDLE)
         self._flush()
