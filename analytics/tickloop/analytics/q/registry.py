@@ -11,6 +11,8 @@ F = TypeVar("F", bound=Callable[..., Value])
 
 # By how text spells them: `+`, `count`, `aj`, `.Q.s`, and the k forms `#:`.
 BUILTINS: dict[str, Builtin] = {}
+# Names that hold values from the start: `.Q.a`, the alphabet.
+CONSTANTS: dict[str, Value] = {}
 
 
 class Interpreter(Protocol):
