@@ -190,6 +190,10 @@ def prd_vector(values: Vector) -> Atom:
 def avg(session: Interpreter, value: Value) -> Value:
     """Give the mean as a float; null for nothing."""
 
+    if isinstance(value, List) and value.items and (numbers := _numbers(value)) is not None:
+        # In a mixed list a null adds nothing, but counts.
+        return float_(fold_sum(as_floats(numbers)) / len(value))
+
     def of_lists(items: Sequence[Value]) -> Value:
         return call(session, "%", folded(session, "+")(items), long(len(items)))
 

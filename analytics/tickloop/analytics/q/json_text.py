@@ -1,20 +1,18 @@
-"""Values as JSON text and back: .j.j, .j.jd, .j.k."""
+"""JSON: .j.j writes q values, .j.k reads them; numbers become floats, objects dictionaries."""
 
 import json
 import math
 from typing import Any
 
-from tickloop.analytics.q.console_cells import (
-    FLOATS,
-    TEMPORALS,
-    cell,
-    float_text,
-    is_null,
-    number_text,
-)
+import numpy as np
+
 from tickloop.analytics.q.errors import QError, type_error
+from tickloop.analytics.q.iso_text import iso
+from tickloop.analytics.q.kinds import FLOATING, null_mask
 from tickloop.analytics.q.registry import Interpreter, register
-from tickloop.analytics.q.spell import spell
+from tickloop.analytics.q.spell import string_of
+from tickloop.analytics.q.strings import text_bytes
+from tickloop.analytics.q.table_rows import flat
 from tickloop.analytics.q.values import (
     Atom,
     Dictionary,
@@ -30,7 +28,6 @@ from tickloop.analytics.q.values import (
     float_,
     is_keyed_table,
     items_of,
-    name_of,
     names_of,
     plain,
     symbols,
@@ -40,134 +37,128 @@ from tickloop.analytics.q.values import (
 _NUMBERS = frozenset({QType.SHORT, QType.INT, QType.LONG, QType.REAL, QType.FLOAT})
 
 
-@register(".j.j", rank=1, session=True)
-def to_json(session: Interpreter, value: Value) -> Value:
-    """Write a value as JSON."""
-    return chars(_Writer(session.precision, infinite=True).text(value))
-
-
-@register(".j.jd", rank=1, session=True)
-def to_json_with(session: Interpreter, given: Value) -> Value:
-    """Write a value as JSON; the option `null0w` writes infinities as null."""
-    parts = items_of(given)
-    if len(parts) != 2 or not isinstance(parts[1], Dictionary):
-        raise type_error(".j.jd takes a value and a dictionary of options")
-    options = dict(zip(names_of(parts[1].keys) or [], items_of(parts[1].values), strict=True))
-    flag = options.get("null0w")
-    finite = isinstance(flag, Atom) and bool(flag.value)
-    return chars(_Writer(session.precision, infinite=not finite).text(parts[0]))
-
-
 class _Writer:
-    """How numbers are written: to so many digits, with infinities or without."""
+    """Writes values with a session's precision; infinities as null if asked to."""
 
-    def __init__(self, precision: int, *, infinite: bool) -> None:
-        self.precision = precision
-        self.infinite = infinite
+    def __init__(self, precision: int, *, infinities_null: bool) -> None:
+        self._precision = precision
+        self._infinities_null = infinities_null
 
     def text(self, value: Value) -> str:
-        """Write any value."""
+        """Write one value."""
         value = plain(value)
-        string = text_of(value)
-        if string is not None:
-            return quoted(string)
-        if isinstance(value, Atom):
-            return self._atom(value)
         if isinstance(value, Nil):
             return "null"
+        text = text_of(value)
+        if text is not None:
+            return _quoted(text)
+        if isinstance(value, Atom):
+            return self._atom(value)
         if is_keyed_table(value):
-            assert isinstance(value, Dictionary)
-            return self._rows(value.keys, value.values)
+            return self.text(flat(value))
         if isinstance(value, Dictionary):
-            return self._object(value)
+            return self._object([self._key(key) for key in items_of(value.keys)], value.values)
         if isinstance(value, Table):
             return self._rows(value)
         if isinstance(value, Vector | List):
-            return "[" + ",".join([self.text(item) for item in items_of(value)]) + "]"
-        return quoted(spell(value, self.precision))
+            return "[" + ",".join(self.text(item) for item in items_of(value)) + "]"
+        return _quoted(string_of(value, self._precision))
 
-    def _atom(self, value: Atom) -> str:
-        kind, item = value.type, value.value
-        if kind is QType.BOOLEAN:
-            return "true" if item else "false"
-        if is_null(kind, item):
-            return "null"
-        if kind in _NUMBERS:
-            return self._number(kind, item)
-        written = cell(kind, item, self.precision)
-        if kind in TEMPORALS and kind not in (QType.TIMESPAN,):
-            date, mark, clock = written.partition("D" if kind is QType.TIMESTAMP else "T")
-            written = date.replace(".", "-") + mark + clock if _has_date(kind) else written
-        return quoted(written)
+    def _object(self, keys: list[str], values: Value) -> str:
+        parts = zip(keys, items_of(values), strict=True)
+        return "{" + ",".join(f"{key}:{self.text(value)}" for key, value in parts) + "}"
 
-    def _number(self, kind: QType, item: Any) -> str:
-        if kind in FLOATS and math.isinf(item):
-            return ("inf" if item > 0 else "-inf") if self.infinite else "null"
-        if kind in FLOATS:
-            return float_text(item, self.precision)
-        return number_text(kind, item, self.precision) if abs(item) < 2**62 else str(item)
-
-    def _object(self, value: Dictionary) -> str:
-        keys = [self._key(key) for key in items_of(value.keys)]
-        texts = [self.text(item) for item in items_of(value.values)]
-        return "{" + ",".join(f"{key}:{text}" for key, text in zip(keys, texts, strict=True)) + "}"
-
-    def _key(self, key: Value) -> str:
-        name = name_of(key)
-        if name is not None:
-            return quoted(name)
-        string = text_of(key)
-        return quoted(spell(key, self.precision) if string is None else string)
-
-    def _rows(self, *tables: Value) -> str:
-        names = [quoted(name) for table in tables for name in _table(table).names]
-        columns = [column for table in tables for column in _table(table).columns]
-        texts = [[self.text(item) for item in items_of(column)] for column in columns]
-        rows = [
-            "{" + ",".join(f"{name}:{text}" for name, text in zip(names, row, strict=True)) + "}"
-            for row in zip(*texts, strict=True)
-        ]
+    def _rows(self, table: Table) -> str:
+        keys = [_quoted(name) for name in table.names]
+        columns = [[self.text(item) for item in items_of(column)] for column in table.columns]
+        rows = (
+            "{" + ",".join(f"{key}:{cell}" for key, cell in zip(keys, row, strict=True)) + "}"
+            for row in zip(*columns, strict=True)
+        )
         return "[" + ",".join(rows) + "]"
 
+    def _key(self, key: Value) -> str:
+        text = text_of(key)
+        return _quoted(text if text is not None else string_of(key, self._precision))
 
-def _table(value: Value) -> Table:
-    assert isinstance(value, Table)
-    return value
+    def _atom(self, atom: Atom) -> str:
+        if atom.type is QType.BOOLEAN:
+            return "true" if atom.value else "false"
+        if atom.type in _NUMBERS:
+            return self._number(atom)
+        return _quoted(iso(atom, self._precision))
+
+    def _number(self, atom: Atom) -> str:
+        one = collect([atom])
+        assert isinstance(one, Vector)
+        if null_mask(one)[0]:
+            return "null"
+        if atom.type not in FLOATING:
+            return str(atom.value)
+        number = float(atom.value)
+        if math.isinf(number):
+            return "null" if self._infinities_null else ("inf" if number > 0 else "-inf")
+        return string_of(Atom(QType.FLOAT, number), self._precision)
 
 
-def _has_date(kind: QType) -> bool:
-    return kind in (QType.TIMESTAMP, QType.MONTH, QType.DATE, QType.DATETIME)
-
-
-def quoted(text: str) -> str:
-    """Write a JSON string; what is not ASCII stays as it is."""
+def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+@register(".j.j", rank=1, session=True)
+def to_json(session: Interpreter, value: Value) -> Value:
+    """Write a value as JSON."""
+    return chars(_Writer(session.precision, infinities_null=False).text(value))
+
+
+@register(".j.jd", rank=1, session=True)
+def to_json_with(session: Interpreter, value: Value) -> Value:
+    """Write the first of two items as JSON, by the options in the second: null0w."""
+    items = items_of(value)
+    if len(items) != 2 or not isinstance(items[1], Dictionary):
+        raise type_error("a value and a dictionary of options needed")
+    options = dict(zip(_option_names(items[1]), items_of(items[1].values), strict=True))
+    infinities_null = _is_set(options.get("null0w"))
+    return chars(_Writer(session.precision, infinities_null=infinities_null).text(items[0]))
+
+
+def _option_names(options: Dictionary) -> list[str]:
+    return names_of(options.keys) or []
+
+
+def _is_set(value: Value | None) -> bool:
+    return isinstance(value, Atom) and bool(value.value)
+
+
 @register(".j.k", rank=1)
-def from_json(text: Value) -> Value:
-    """Read JSON: numbers as floats, null as 0n, objects as dictionaries, rows as tables."""
-    source = text_of(text)
-    if source is None:
-        raise type_error(".j.k takes a string of JSON")
+def from_json(value: Value) -> Value:
+    """Read JSON: arrays of equal objects become tables."""
+    text = value
+    if isinstance(text, List):
+        text = chars(b"\n".join(text_bytes(line) for line in items_of(text)))
+    raw = text_bytes(text).decode("utf-8", "surrogateescape")
     try:
-        found = json.loads(source, object_pairs_hook=_Object, strict=False)
-    except json.JSONDecodeError as error:
-        raise QError("json", f"{error.msg} at {error.pos} of {len(source)} characters") from None
+        found = json.loads(raw, parse_int=float, object_pairs_hook=_Object)
+    except (ValueError, RecursionError) as error:
+        raise QError("parse", f"not JSON: {error}") from None
     return _value(found)
 
 
 class _Object(list[tuple[str, Any]]):
-    """The entries of a JSON object, in their order."""
+    """An object's pairs, told from an array by their type."""
 
 
 def _value(found: Any) -> Value:
     if isinstance(found, _Object):
-        return Dictionary(symbols(key for key, _ in found), collect([_value(v) for _, v in found]))
+        pairs = {key: _value(item) for key, item in found}
+        return Dictionary(symbols(pairs), collect(list(pairs.values())))
     if isinstance(found, list):
+        if found and all(type(item) is float or item is None for item in found):
+            numbers = [math.nan if item is None else item for item in found]
+            return Vector(QType.FLOAT, np.array(numbers, dtype=np.float64))
         return collect([_value(item) for item in found])
-    if isinstance(found, str):
-        return chars(found)
     if isinstance(found, bool):
         return boolean(found)
-    return float_(math.nan if found is None else float(found))
+    if isinstance(found, str):
+        return chars(found.encode("utf-8", "surrogateescape"))
+    return float_(math.nan if found is None else found)
