@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tickloop.analytics import q
 from tickloop.analytics.q.errors import QError
-from tickloop.analytics.q.registry import CONSTANTS
 from tickloop.analytics.q.syntax import Constant, Function, Name, Template
 from tickloop.analytics.q.values import (
     Dictionary,
@@ -35,8 +34,6 @@ def prepare(session: "Session") -> None:
     from tickloop.analytics.q.system_names import computed_names
 
     session.names.computed.update(computed_names(session))
-    for name, value in CONSTANTS.items():
-        session.names.computed[name] = lambda value=value: value  # type: ignore[misc]
 
 
 def mount(session: "Session", path: Path) -> None:
