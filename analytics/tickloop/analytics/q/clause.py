@@ -12,7 +12,7 @@ import numpy as np
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.registry import Interpreter
 from tickloop.analytics.q.rows import Rows, take, take_or_null
-from tickloop.analytics.q.temporal import accessor
+from tickloop.analytics.q.temporal import ACCESSORS, accessor
 from tickloop.analytics.q.values import (
     Adverb,
     Atom,
@@ -29,6 +29,7 @@ from tickloop.analytics.q.values import (
     atom_at,
     collect,
     is_keyed_table,
+    items_of,
 )
 
 ENLIST = ",:"
@@ -100,6 +101,8 @@ def dotted(value: Value, part: str) -> Value:
             if part in side.names:
                 return take_or_null(side.column(part), value.data)
         raise QError(part, f"the table {value.domain.name} has no column {part}")
+    if part not in ACCESSORS:
+        raise QError(part, "neither a column of a foreign key's table nor a part of times")
     return accessor(value, part)
 
 
@@ -123,7 +126,7 @@ def constant(tree: Value) -> Value | None:
     if isinstance(tree, Vector):
         if tree.type is QType.SYMBOL and len(tree) == 1:
             return atom_at(tree, 0)
-        return tree
+        return None if tree.type is QType.SYMBOL and len(tree) else tree
     if isinstance(tree, List):
         if not tree.items:
             return tree
@@ -140,10 +143,18 @@ def evaluate(tree: Value, scope: Scope) -> Value:
         name = str(tree.value)
         found = scope.column(name)
         return scope.session.get(name) if found is None else found
-    assert isinstance(tree, List)
+    head, *rest = parts_of(tree)
     # Right to left, as everywhere in q.
-    arguments = [evaluate(item, scope) for item in reversed(tree.items[1:])][::-1]
-    return apply(scope.session, evaluate(tree.items[0], scope), arguments)
+    arguments = [evaluate(item, scope) for item in reversed(rest)][::-1]
+    return apply(scope.session, evaluate(head, scope), arguments)
+
+
+def parts_of(tree: Value) -> Sequence[Value]:
+    """Give the function and the arguments of an application; all names, they are a vector."""
+    if isinstance(tree, List):
+        return tree.items
+    assert isinstance(tree, Vector)
+    return items_of(tree)
 
 
 def names_in(tree: Value) -> set[str]:
@@ -152,8 +163,7 @@ def names_in(tree: Value) -> set[str]:
         return set()
     if isinstance(tree, Atom):
         return {str(tree.value).partition(".")[0] or str(tree.value), str(tree.value)}
-    assert isinstance(tree, List)
     found: set[str] = set()
-    for item in tree.items:
+    for item in parts_of(tree):
         found |= names_in(item)
     return found

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tickloop.analytics.q import group_aggregates as aggregates
-from tickloop.analytics.q.clause import Scope, apply, constant
+from tickloop.analytics.q.clause import Scope, apply, constant, parts_of
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.groups import Groups
 from tickloop.analytics.q.rows import collected, join, lay_flat, null_like, repeat, split, take
@@ -95,9 +95,9 @@ class GroupedScope:
             if column is not None:
                 return Leveled(Level.ROWS, column)
             return Leveled(Level.SAME, self.scope.session.get(str(tree.value)))
-        assert isinstance(tree, List)
-        arguments = [self._evaluate(item, known) for item in reversed(tree.items[1:])][::-1]
-        return self.apply(self._evaluate(tree.items[0], known), arguments)
+        head, *rest = parts_of(tree)
+        arguments = [self._evaluate(item, known) for item in reversed(rest)][::-1]
+        return self.apply(self._evaluate(head, known), arguments)
 
     def _job(self, node: List) -> aggregates.Job | None:
         """Plan an aggregate whose arguments are columns or atomic functions of columns."""
