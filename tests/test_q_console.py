@@ -198,6 +198,10 @@ def test_a_vector_is_one_line_with_one_suffix(value: Value, text: str) -> None:
         (List((of(T.BOOLEAN, 1, 1), List((of(T.BOOLEAN, 1), boolean(False))))), "1   1 \n,1b 0b"),
         (List((longs(11, 11), List((long(3), List((longs(4, 4),)))))), "11 11  \n3  ,4 4"),
         (List((List((longs(1, 2), longs(3))), long(4))), "(1 2;,3)\n4"),
+        (
+            List((List((longs(0, 1), longs(3, 4))), List((longs(6, 8), longs(9, 11))))),
+            "0 1  3 4 \n6 8  9 11",
+        ),
         (List((longs(), longs(4, 5))), "`long$()\n4 5"),
         (List((NIL, symbols(["t"]))), "::\n,`t"),
         (List((List(()), List(()))), "\n"),
@@ -252,6 +256,11 @@ def test_a_table_has_names_a_rule_and_rows() -> None:
         'ibm  109.5 100  1  a    01  5 17 "qu\\"ux"',
         'goog       20   0       ff  ,2   ,"x"    ',
     ]
+
+
+def test_a_column_of_lists_of_equal_counts_is_a_matrix() -> None:
+    pairs = Table.of({"f": List((floats(1, 2), floats(30, 4))), "s": List((symbols("ab"),) * 2)})
+    assert show(pairs) == "f    s  \n--------\n1  2 a b\n30 4 a b"
 
 
 def test_a_keyed_table_has_a_bar_after_its_keys() -> None:

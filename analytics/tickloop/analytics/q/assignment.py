@@ -6,7 +6,8 @@ from tickloop.analytics.q.amend import amend_at_depth
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.indexing import index
-from tickloop.analytics.q.lambdas import Code, Frame
+from tickloop.analytics.q.lambdas import EMPTY, Code, Frame
+from tickloop.analytics.q.parser import unwrapped
 from tickloop.analytics.q.registry import call
 from tickloop.analytics.q.scope import Scope
 from tickloop.analytics.q.syntax import Apply, Assign, Constant, ListOf, Name, Node
@@ -23,7 +24,7 @@ def compile_assign(node: Assign, scope: Scope) -> Code:
     value = compile_node(node.value, scope)
     if isinstance(node.target, ListOf):
         return _pattern(node.target, value, node, scope)
-    name, path = _path(node.target)
+    name, path = place_of(node.target)
     if path is not None:
         return _indexed(node, name, path, value, scope)
     store = _store(name, node, scope)
@@ -38,12 +39,13 @@ def compile_assign(node: Assign, scope: Scope) -> Code:
     return _through(node, name, value, store, scope)
 
 
-def _path(target: Node) -> tuple[Name, tuple[Node | None, ...] | None]:
+def place_of(target: Node) -> tuple[Name, tuple[Node | None, ...] | None]:
     """Take a[i;j][k] apart into its name and its indexes."""
+    target = unwrapped(target)
     if isinstance(target, Name):
         return target, None
     assert isinstance(target, Apply)
-    name, before = _path(target.function)
+    name, before = place_of(target.function)
     return name, (before or ()) + target.arguments
 
 
@@ -63,12 +65,12 @@ def _store(name: Name, node: Assign, scope: Scope) -> Store:
 
 def _through(node: Assign, name: Name, value: Code, store: Store, scope: Scope) -> Code:
     """Compile a+:v."""
-    from tickloop.analytics.q.evaluator import builtin, compile_node, located
+    from tickloop.analytics.q.evaluator import builtin, located
 
     assert node.verb is not None
     position, session = node.verb.position, scope.session
     function = builtin(node.verb.name, position)
-    old = compile_node(name, scope)
+    old = _old(name, node, scope)
 
     def assign(frame: Frame) -> Value:
         given = value(frame)
@@ -80,6 +82,21 @@ def _through(node: Assign, name: Name, value: Code, store: Store, scope: Scope) 
         return new
 
     return assign
+
+
+def _old(name: Name, node: Assign, scope: Scope) -> Code:
+    """Compile what a name holds before a+:v; with a,:v there may be none yet."""
+    from tickloop.analytics.q.evaluator import compile_node
+
+    if node.verb is None or node.verb.name != "," or name.name in scope.slots:
+        return compile_node(name, scope)
+    session, full = scope.session, scope.global_name(name.name)
+
+    def read(frame: Frame) -> Value:
+        found = session.find(full)
+        return EMPTY if found is None else found
+
+    return read
 
 
 def _indexed(
@@ -124,11 +141,10 @@ def _pattern(target: ListOf, value: Code, node: Assign, scope: Scope) -> Code:
 def _taker(target: Node | None, node: Assign, scope: Scope) -> Store:
     if target is None:
         return lambda frame, value: None
-    if isinstance(target, Name):
-        return _store(target, node, scope)
     if isinstance(target, Constant):
         return _matcher(target, scope)
-    assert isinstance(target, ListOf)
+    if not isinstance(target, ListOf):
+        return _placed(target, node, scope)
     takers = [_taker(item, node, scope) for item in target.items]
     position = node.position
 
@@ -143,6 +159,25 @@ def _taker(target: Node | None, node: Assign, scope: Scope) -> Store:
             taker(frame, item_at(value, place))
 
     return take
+
+
+def _placed(target: Node, node: Assign, scope: Scope) -> Store:
+    """Assign a pattern's item to a name or to an indexed place."""
+    from tickloop.analytics.q.evaluator import compile_node, from_right
+
+    session = scope.session
+    name, path = place_of(target)
+    store = _store(name, node, scope)
+    if path is None:
+        return store
+    old = compile_node(name, scope)
+    codes = [compile_node(part or Constant(NIL, node.position), scope) for part in path]
+
+    def put(frame: Frame, value: Value) -> None:
+        indexes = from_right(codes, frame)
+        store(frame, amend_at_depth(session, old(frame), indexes, None, value))
+
+    return put
 
 
 def _matcher(target: Constant, scope: Scope) -> Store:

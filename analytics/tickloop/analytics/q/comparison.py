@@ -90,8 +90,8 @@ def _integers(left: Simple, right: Simple) -> tuple[Number, Number]:
             number = numbers_of(other, QType.LONG)
             if number == NULLS[QType.LONG]:
                 number = NULLS[value.type] if value.type in HOLDS_NULL else number
-            elif value.type in HOLDS_NULL and number == NULLS[value.type]:
-                break  # a number as small as the vector's null is no null
+            elif value.type in HOLDS_NULL and number <= NULLS[value.type]:
+                break  # what is no null may be as small as the vector's null
             return (number, value.data) if turned else (value.data, number)
     return numbers_of(left, QType.LONG), numbers_of(right, QType.LONG)
 
@@ -137,8 +137,10 @@ _VERBS_OF_ATOMS: dict[str, Callable[[Any, Any], bool]] = {
 def _of_floats(verb: str, one: float, other: float) -> bool:
     if float_kernels.equal_one(one, other):
         return verb in ("=", "<=", ">=")
+    if verb in ("=", "<>"):
+        return verb == "<>"
     less = one != one or one < other  # a null is less than all else
-    return verb == "<>" or less is (verb in ("<", "<="))
+    return less is (verb in ("<", "<="))
 
 
 def _of_enumerated(column: Enumerated, name: str) -> Array:

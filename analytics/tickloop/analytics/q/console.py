@@ -46,7 +46,7 @@ class _Console:
         elif isinstance(value, Dictionary):
             lines = self._dictionary(value)
         elif isinstance(value, List) and len(value) > 0:
-            lines = self._block(self._head(value, self.lines))
+            lines = self._column(self._head(value, self.lines))
         else:
             lines = self._line(value).split("\n")
         if len(lines) > self.lines:
@@ -74,11 +74,6 @@ class _Console:
             return List(value.items[: limit + 1], value.attribute)
         return value
 
-    def _block(self, value: Value) -> list[str]:
-        """Write a list, one line for each item."""
-        matrix = self._matrix(value) if isinstance(value, List) else None
-        return self._column(value) if matrix is None else matrix
-
     def _matrix(self, value: List) -> list[str] | None:
         """Write lists of equal counts one below the other, None if they are not."""
         items = [plain(item) for item in value.items]
@@ -95,11 +90,12 @@ class _Console:
         return self._beside([[row[at] for row in shown] for at in range(count)], len(items))
 
     def _column(self, value: Value) -> list[str]:
-        """Write a list's items as a table's column does: simple ones without their types."""
+        """Write a list, one line for each item: simple ones without types, matrices aligned."""
         value = plain(value)
         if isinstance(value, Vector):
             return cells(value, self.precision)
-        return [self._line(item) for item in items_of(value)]
+        matrix = self._matrix(value) if isinstance(value, List) else None
+        return [self._line(item) for item in items_of(value)] if matrix is None else matrix
 
     def _beside(self, shown: Sequence[list[str]], count: int) -> list[str]:
         """Put columns side by side, each as wide as its widest cell."""
@@ -137,5 +133,5 @@ class _Console:
         if isinstance(value, Table):
             return self._headed(value) if value.columns else ["", ""]
         value = self._head(value, self.lines)
-        shown = self._block(value)
+        shown = self._column(value)
         return ["", "", *shown] if headed else shown

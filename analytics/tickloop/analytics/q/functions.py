@@ -101,6 +101,8 @@ def _nil(session: "Session", function: Value, arguments: Arguments) -> Value:
 
 def _adverb(session: "Session", function: Value, arguments: Arguments) -> Value:
     assert isinstance(function, Adverb)
+    if MISSING in arguments:
+        return Projection(function, tuple(arguments))
     if len(arguments) == 1:
         return Iterated(function.iterator, arguments[0])
     if function.iterator == "'" and len(arguments) == 2:

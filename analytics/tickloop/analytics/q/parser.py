@@ -38,7 +38,7 @@ def parse(text: str) -> Block:
     """Parse statements; QError with the place of the offending token."""
     parser = Parser(text)
     statements = parser.statements("")
-    return Block(tuple(statements), 0, tuple(parser.ends))
+    return Block(tuple(statements), 0)
 
 
 class Parser:
@@ -49,7 +49,6 @@ class Parser:
         self._tokens = tokens(text)
         self._at = 0
         self._depth = 0
-        self.ends: list[int] = []
         # In the phrases of a template, commas and `by from where` end an expression.
         self.in_clause = False
         self.comma_ends = False
@@ -104,8 +103,6 @@ class Parser:
         found: list[Node | None] = []
         while True:
             found.append(self.nested(self.optional))
-            if not close:
-                self.ends.append(self.token.start)
             if self.is_next(";", Kind.SEMICOLON):
                 self.advance()
                 continue
@@ -183,6 +180,7 @@ class Parser:
                 return Train((_project(middle, left), *right.functions), token.start)
             return Apply(middle, (left, right), "infix", token.start)
         self._at = place
+        left = _one_argument_form(left)
         argument = self.expression()
         if isinstance(argument, Train):
             return Train((left, *argument.functions), argument.position)
@@ -215,6 +213,7 @@ class Parser:
             return None
         verb = text.rstrip(":")
         value = self.expression()
+        left = unwrapped(left)
         if isinstance(left, ListOf):
             _check_pattern(left)
         return Assign(
@@ -362,9 +361,17 @@ def _is_verb(node: Node) -> bool:
 
 
 def _is_target(node: Node) -> bool:
+    """Tell a[i], (a i) and patterns of such from what nothing can be assigned to."""
+    if isinstance(node, Block):
+        inner = unwrapped(node)
+        return isinstance(inner, Apply) and _is_place(inner)
+    return isinstance(node, Name | ListOf) or (isinstance(node, Apply) and _is_place(node))
+
+
+def _is_place(node: Node) -> bool:
     if isinstance(node, Apply):
-        return node.style == "bracket" and _is_target(node.function)
-    return isinstance(node, Name | ListOf)
+        return node.style in ("bracket", "prefix") and _is_place(node.function)
+    return isinstance(node, Name)
 
 
 def _check_pattern(node: Node) -> None:
@@ -372,8 +379,16 @@ def _check_pattern(node: Node) -> None:
     for item in node.items:
         if isinstance(item, ListOf):
             _check_pattern(item)
-        elif item is not None and not isinstance(item, Name | Constant):
+        elif item is not None and not isinstance(item, Constant) and not _is_target(item):
             raise QError("assign", "a pattern holds names: (a;b):1 2", node.position)
+
+
+def _one_argument_form(node: Node) -> Node:
+    """Give `$:` for the operator of `($)42`: beside one argument, it is the one of one."""
+    bare = unwrapped(node)
+    if isinstance(bare, Verb) and bare.name not in RESERVED and not bare.name.endswith(":"):
+        return Verb(bare.name + ":", bare.position)
+    return node
 
 
 def _project(verb: Node, left: Node) -> Node:

@@ -1,6 +1,7 @@
 """How many arguments a value takes."""
 
 from tickloop.analytics.q.values import (
+    Adverb,
     Builtin,
     Composition,
     Dictionary,
@@ -23,6 +24,8 @@ def rank_of(value: Value) -> int:
         return _builtin_rank(value)
     if isinstance(value, Projection):
         given = sum(not isinstance(argument, Missing) for argument in value.arguments)
+        if isinstance(value.function, Adverb):
+            return len(value.arguments) - given
         return max(rank_of(value.function), len(value.arguments)) - given
     if isinstance(value, Composition):
         return rank_of(value.functions[-1])

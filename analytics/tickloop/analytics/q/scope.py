@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tickloop.analytics.q.syntax import (
     Apply,
     Assign,
+    Block,
     Constant,
     Function,
     ListOf,
@@ -67,6 +68,8 @@ def _targets(node: Node | None) -> set[str]:
         return set() if node.name.startswith(".") or "." in node.name else {node.name}
     if isinstance(node, Apply):
         return _targets(node.function)
+    if isinstance(node, Block) and len(node.statements) == 1:
+        return _targets(node.statements[0])
     if isinstance(node, ListOf):
         return {name for item in node.items for name in _targets(item)}
     return set()

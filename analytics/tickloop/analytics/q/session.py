@@ -117,27 +117,32 @@ class Session:
         scope = Scope(self, self.namespace, text=text)
         value: Value = NIL
         is_silent = True
-        for node, end in zip(block.statements, block.ends, strict=True):
+        for number, node in enumerate(block.statements):
             is_silent = node is None or isinstance(node, Assign)
             if node is None:
                 value = NIL
             elif is_top and _is_view(node):
                 assert isinstance(node, Assign)
-                self._define(node, text[node.position + 2 : end].strip(), scope)
-                value = NIL
+                # A view takes the whole rest of its line.
+                rest = (node.value, *block.statements[number + 1 :])
+                self._define(node, rest, text[node.position + 2 :].strip(), scope)
+                return NIL, True
             else:
                 value = compile_node(node, scope)([])
         return value, is_silent
 
-    def _define(self, node: Assign, source: str, scope: Scope) -> None:
+    def _define(
+        self, node: Assign, rest: tuple[Node | None, ...], source: str, scope: Scope
+    ) -> None:
         assert isinstance(node.target, Name)
+        body = Block(rest, node.value.position)
         full = scope.global_name(node.target.name)
         if full in RESERVED:
             raise QError("assign", f"{full} is a word of the language", node.position)
-        tree = to_tree(node.value, scope)
-        depends = tuple(scope.global_name(name) for name in standard.dependencies(node.value))
+        tree = to_tree(body, scope)
+        depends = tuple(scope.global_name(name) for name in standard.dependencies(body))
         self.names.plain.pop(full, None)
-        code = compile_node(node.value, scope)
+        code = compile_node(body, scope)
         self.names.views[full] = View(self, source, tree, depends, code)
 
     # -- values ---------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ from tickloop.analytics import q
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.syntax import Constant, Function, Name, Template
 from tickloop.analytics.q.values import (
-    NIL,
     Dictionary,
     Value,
     is_function,
     items_of,
+    long,
     symbol,
     text_of,
 )
@@ -74,8 +74,8 @@ def dotted(session: "Session", name: str) -> Value | None:
     if not whole or not key:
         return None
     value = session.names.plain.get(whole)
-    if value is None:
-        value = session.names.views[whole].get() if whole in session.names.views else None
+    if whole in session.names.views:
+        raise QError("nyi", f"{whole} is a view; {whole}`{key} reads its parts")
     if value is None:
         value = dotted(session, whole)
     if value is None or is_function(value):
@@ -107,7 +107,7 @@ def handle(session: "Session", number: int, message: Value) -> Value:
             raise QError("type", "the console takes strings")
         for line in lines:
             session.write((line or "") + ("\n" if number < 0 else ""))
-        return NIL
+        return long(number)
     raise QError("type", f"{number} is no open handle; this engine opens no connections")
 
 

@@ -97,14 +97,10 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Statements; the value of the last is the block's. None is an empty statement.
-
-    `ends` says where each statement's text ends, for whole texts only.
-    """
+    """Statements; the value of the last is the block's. None is an empty statement."""
 
     statements: tuple["Node | None", ...]
     position: int
-    ends: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
