@@ -5,7 +5,7 @@ import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -161,7 +161,7 @@ def test_a_peer_that_goes_away_frees_the_machine_within_half_a_second(served: Se
             busy = [pid for pid in served.workers() if cpu_s(pid) - before.get(pid, 0) > 0.2]
             assert busy, "nothing ran"
         freed = wait_until(lambda: _are_quiet(busy), 5.0)  # noqa: B023 - called at once
-        assert freed < 0.75, freed
+        assert freed < 0.5 + 0.25, freed  # of which a quarter is watching
 
 
 def _are_quiet(pids: list[int]) -> bool:
@@ -176,7 +176,7 @@ def _are_quiet(pids: list[int]) -> bool:
 
 def test_a_peer_that_leaves_in_the_middle_of_an_answer_hurts_nobody(served: Serving) -> None:
     for _ in range(4):
-        with served.client() as leaving:
+        with served.client("patient") as leaving:
             leaving._send(MessageKind.SYNC, "s)select range from range(5000000)")
             leaving._fill(100_000, leaving._deadline(30.0))
     with served.client() as other:
@@ -184,10 +184,11 @@ def test_a_peer_that_leaves_in_the_middle_of_an_answer_hurts_nobody(served: Serv
 
 
 def test_a_peer_that_does_not_read_keeps_its_worker_and_nobody_else_s(served: Serving) -> None:
-    with (
-        served.client() as first, served.client() as second, served.client() as third,
-        served.client() as fourth, served.client() as other,
-    ):  # fmt: skip
+    with ExitStack() as stack:
+        first, second, third, fourth = (
+            stack.enter_context(served.client("patient")) for _ in range(4)
+        )
+        other = stack.enter_context(served.client())
         for lazy in (first, second, third, fourth):
             lazy._send(MessageKind.SYNC, "s)select range from range(10000000)")
         time.sleep(2.0)
