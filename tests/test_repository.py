@@ -25,6 +25,7 @@ VENDORS: dict[str, set[str] | None] = {
     "numba": None,
     "numpy": None,
     "pyarrow": None,  # late, inside functions
+    "sqlglot": {"analytics/pg/postgres_sql.py"},
     "websockets": {"ingest/binance_live.py"},
 }
 
