@@ -203,12 +203,24 @@ class PlantRun:
         if self._session is not None and session != self._session:
             self._end_session(self._session)
         self._session = session
-        if self.store.rows - self._flushed_rows < self.config.store.flush_rows:
+        waiting = self.store.rows - self._flushed_rows
+        is_moving = self._is_moving
+        if waiting < self.config.store.flush_rows:
             return False
-        if self.history.is_merging:
+        if not is_moving:
+            self._flushed_rows = self.store.rows
+            self.history.flush_beside()
+            return True
+        if waiting < 2 * self.config.store.flush_rows:
             return False
+        # The disk is slower than the feed, which has to wait.
         self.flush()
         return True
+
+    @property
+    def _is_moving(self) -> bool:
+        with self._writing("history"):
+            return self.history.is_moving
 
     def _end_session(self, ended: date) -> None:
         """Merge what ended while the capture goes on."""
