@@ -67,6 +67,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "journal": _module("journal"),
     "hdb": _module("hdb"),
     "start": _module("start"),
+    "gateway": _module("gateway"),
 }
 # These print lines of their own: beside peers, without a target.
 PRINTED = ("binance", "pcap", "qipc", "rdb", "vendor")
