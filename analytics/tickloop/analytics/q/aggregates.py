@@ -20,7 +20,9 @@ from tickloop.analytics.q.kinds import (
     null_mask,
 )
 from tickloop.analytics.q.lists import transposed
+from tickloop.analytics.q.order import ascending
 from tickloop.analytics.q.registry import Interpreter, call, register
+from tickloop.analytics.q.selection import pick
 from tickloop.analytics.q.values import (
     DTYPES,
     NULLS,
@@ -36,6 +38,7 @@ from tickloop.analytics.q.values import (
     collect,
     float_,
     is_atom,
+    items_of,
     long,
     plain,
     symbols,
@@ -190,6 +193,10 @@ def prd_vector(values: Vector) -> Atom:
 def avg(session: Interpreter, value: Value) -> Value:
     """Give the mean as a float; null for nothing."""
 
+    if isinstance(value, List) and value.items and (numbers := _numbers(value)) is not None:
+        # In a mixed list a null adds nothing, but counts.
+        return float_(fold_sum(as_floats(numbers)) / len(value))
+
     def of_lists(items: Sequence[Value]) -> Value:
         return call(session, "%", folded(session, "+")(items), long(len(items)))
 
@@ -235,8 +242,26 @@ def min_vector(values: Vector) -> Atom:
 
 @register("med", rank=1, aggregate=True)
 def med(value: Value) -> Value:
-    """Give the median as a float: the mean of the two in the middle of an even count."""
-    return aggregate(value, med_vector, by_column(med_vector))
+    """Give the median as a float: the mean of the two in the middle of an even count.
+
+    Of a table it is the row in the middle of the sorted rows, of lists the list in the middle.
+    """
+    value = value.values if isinstance(value, Dictionary) else value
+    if isinstance(value, Table):
+        return aggregate(_middle(value), avg_vector, by_column(avg_vector))
+    return aggregate(value, med_vector, lambda items: _middle_list(collect(items)))
+
+
+def _middle(rows: Value) -> Value:
+    """Give the one or two in the middle of sorted rows."""
+    order = ascending(rows)
+    return pick(rows, order[(len(order) - 1) // 2 : len(order) // 2 + 1])
+
+
+def _middle_list(lists: Value) -> Value:
+    middle = _middle(lists)
+    fold = by_column(avg_vector)
+    return fold(items_of(middle))
 
 
 def med_vector(values: Vector) -> Atom:

@@ -110,7 +110,7 @@ def _key_of_name(session: Interpreter, name: str, value: Value) -> Value:
     if name.startswith(":"):
         raise QError("access", "files cannot be listed in this session")
     try:
-        held = session.get(name)
+        held = session.get(name.removeprefix(".."))
     except QError:
         return List(())
     is_namespace = isinstance(held, Dictionary) and not is_keyed_table(held)

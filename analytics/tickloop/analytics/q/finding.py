@@ -10,6 +10,7 @@ from tickloop.analytics.q.order import sort_numbers
 from tickloop.analytics.q.registry import register
 from tickloop.analytics.q.selection import null_item, pick
 from tickloop.analytics.q.table_rows import rows_from
+from tickloop.analytics.q.units import cast
 from tickloop.analytics.q.values import (
     NULLS,
     Array,
@@ -31,6 +32,9 @@ from tickloop.analytics.q.values import (
     long,
     plain,
 )
+
+_WHOLE_KINDS = frozenset({QType.BOOLEAN, QType.BYTE, QType.SHORT, QType.INT, QType.LONG})
+_FLOAT_KINDS = frozenset({QType.REAL, QType.FLOAT})
 
 
 def find(left: Value, right: Value) -> Value:
@@ -71,8 +75,18 @@ def _find_in_vector(left: Vector, right: Value) -> Value:
     if isinstance(right, Vector):
         return longs(positions_in(left, right))
     if isinstance(right, List):
-        return collect([_find_in_vector(left, plain(item)) for item in right.items])
+        return collect(_found_in_vector(left, right))
     raise type_error("items of the list's type needed on the right of ?")
+
+
+def _found_in_vector(left: Vector, right: List) -> list[Value]:
+    """Look for the items of a mixed list; beside lists, an atom is never found."""
+    among_lists = bool(right.items) and is_list(right.items[0])
+    missing = long(len(left))
+    return [
+        missing if among_lists and is_atom(item) else _find_in_vector(left, plain(item))
+        for item in right.items
+    ]
 
 
 def positions_in(left: Vector, right: Vector) -> Positions:
@@ -80,6 +94,10 @@ def positions_in(left: Vector, right: Vector) -> Positions:
     if left.type is not right.type:
         if not len(right):
             return np.empty(0, dtype=np.int64)
+        if _widens(right.type, left.type):
+            # Nulls keep their meaning: 0Ni stands among longs where 0N does.
+            wide = max(left.type, right.type)
+            return positions_in(_widened(left, wide), _widened(right, wide))
         seen = f"{right.type.name.lower()} looked for among {left.type.name.lower()}"
         raise type_error(f"{seen}; cast one to the type of the other")
     if left.attribute is Attribute.SORTED and len(right) < len(left):
@@ -87,6 +105,18 @@ def positions_in(left: Vector, right: Vector) -> Positions:
     if left.type is QType.GUID and len(right) == 1:
         return _find_guid(left.data, right.data)
     return first_positions(*paired_numbers(left, right))
+
+
+def _widens(wanted: QType, held: QType) -> bool:
+    """Tell whether items of a type may be looked for among items of another."""
+    numbers = _WHOLE_KINDS | _FLOAT_KINDS
+    return held in numbers and (wanted in _WHOLE_KINDS or {wanted, held} <= _FLOAT_KINDS)
+
+
+def _widened(values: Vector, kind: QType) -> Vector:
+    if values.type is kind:
+        return values
+    return Vector(kind, cast(values.data, values.type, kind))
 
 
 def _find_guid(haystack: Array, needle: Array) -> Positions:

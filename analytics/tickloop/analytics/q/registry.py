@@ -11,6 +11,8 @@ F = TypeVar("F", bound=Callable[..., Value])
 
 # By how text spells them: `+`, `count`, `aj`, `.Q.s`, and the k forms `#:`.
 BUILTINS: dict[str, Builtin] = {}
+# Names that always hold the same value, such as `.Q.a`; a session may write over them.
+CONSTANTS: dict[str, Value] = {}
 
 
 class Interpreter(Protocol):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tickloop.analytics.q import standard
+from tickloop.analytics.q.enumerations import assigned
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.evaluator import compile_function, compile_node
 from tickloop.analytics.q.functions import apply
@@ -179,6 +180,7 @@ class Session:
         if "." in full[1:] and standard.set_dotted(self, full, value):
             return
         self.names.set(full, value)
+        assigned(self, full, value)
 
     def read_name(self, name: str) -> Value:
         """Read a variable, or a file if the session may read files."""

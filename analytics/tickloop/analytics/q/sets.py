@@ -4,7 +4,7 @@ import numpy as np
 
 from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.factorize import factorize, group
-from tickloop.analytics.q.finding import member_mask
+from tickloop.analytics.q.finding import member_mask, positions_in
 from tickloop.analytics.q.joining import join
 from tickloop.analytics.q.kinds import Mask, Positions, as_list, longs
 from tickloop.analytics.q.registry import register
@@ -115,11 +115,10 @@ def except_(left: Value, right: Value) -> Value:
 
 def _members(values: Value, among: Value) -> Mask:
     values, among = plain(values), plain(among)
-    if isinstance(values, Vector) and isinstance(among, Vector) and values.type is not among.type:
-        if not len(among) or not len(values):
+    if isinstance(values, Vector) and isinstance(among, Vector):
+        if not len(among):
             return np.zeros(len(values), dtype=np.bool_)
-        seen = f"{values.type.name.lower()} and {among.type.name.lower()} seen"
-        raise type_error(f"{seen}; cast one to the type of the other")
+        return np.asarray(positions_in(among, values) < len(among))
     if isinstance(values, Table) is not isinstance(among, Table):
         if count_of(among):
             raise type_error("a table and a list seen, two tables or two lists needed")

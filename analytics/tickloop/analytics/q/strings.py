@@ -23,7 +23,6 @@ from tickloop.analytics.q.values import (
     chars,
     collect,
     is_function,
-    items_of,
     plain,
     symbol,
     text_of,
@@ -50,6 +49,14 @@ def _raw(value: Value) -> bytes | None:
     if isinstance(value, Atom) and value.type is QType.CHAR:
         return bytes([int(value.value)])
     return None
+
+
+def text_bytes(value: Value) -> bytes:
+    """Give the bytes of a string or char; 'type for anything else."""
+    raw = _raw(value)
+    if raw is None:
+        raise type_error("a string needed")
+    return raw
 
 
 def _name_bytes(name: str) -> bytes:
@@ -197,12 +204,3 @@ def _cased_name(name: str, table: Array) -> str:
     text = text_of(Vector(QType.CHAR, table[chars(name).data]))
     assert text is not None
     return text
-
-
-def strings_of(value: Value) -> list[str]:
-    """Give the texts of a list of strings; 'type for anything else."""
-    texts = [text_of(item) for item in items_of(value)]
-    known = [text for text in texts if text is not None]
-    if len(known) != len(texts):
-        raise type_error("a list of strings needed")
-    return known

@@ -47,7 +47,9 @@ def _between_temporals(data: Array, source: QType, target: QType) -> Array:
     if target is QType.TIMESTAMP:
         return _as_timestamp(data, source)
     if target is QType.DATE:
-        return _fitting(_days(data, source), target)
+        days = _days(data, source)
+        # Every timestamp has a date, so there is nothing to clip.
+        return days.astype(np.int32) if source is QType.TIMESTAMP else _fitting(days, target)
     if target is QType.MONTH:
         return _fitting(months_of(_days(data, source)), target)
     return _as_span(data, source, target)
@@ -108,5 +110,7 @@ def _multiplied(data: Array, factor: int) -> Array:
 
 
 def _fitting(data: Array, target: QType) -> Array:
-    limit = infinity_of(target)
-    return np.clip(data, -limit, limit).astype(DTYPES[target])
+    if DTYPES[target].itemsize < data.dtype.itemsize:
+        limit = infinity_of(target)
+        data = np.clip(data, -limit, limit)
+    return data.astype(DTYPES[target], copy=False)
