@@ -17,6 +17,9 @@ from tickloop.analytics.q.values import (
     plain,
 )
 
+# The first session raises Python's recursion limit; hypothesis objects if a test of its does.
+Session()
+
 
 def python(value: Value) -> Any:
     """Give a value as Python has it; tables by column, dictionaries as pairs in order."""
