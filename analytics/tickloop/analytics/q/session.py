@@ -172,7 +172,7 @@ class Session:
         """Read a global name; QError named by it if there is none."""
         found = self.find(name)
         if found is None:
-            raise QError(name, "nothing has this name")
+            raise QError(name or "type", f"no variable has the name `{name}")
         return found
 
     def set(self, name: str, value: Value) -> None:
