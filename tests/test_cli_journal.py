@@ -1,6 +1,7 @@
 """`tickloop journal` on good logs, damaged ones, and files that are no logs."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def test_a_flipped_bit_is_found_and_the_rest_kept(day: Path, log: Path) -> None:
     before = log.read_bytes()
     done = good("journal", "repair", log)
     assert "left out bytes" in done.err
+    assert re.search(r"rows in there: .*trade [\d,]+.*one flipped bit costs its group", done.err)
     mended = good("journal", "verify", log, "--json").json
     assert 0.3 * whole["messages"] < mended["messages"] < whole["messages"]
     originals = list(log.parent.glob("*.damaged-*"))

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from tickloop.app.options import data_option, json_option, newest_data
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import iso
 from tickloop.core.errors import DataDirectoryError
+
+if TYPE_CHECKING:
+    from tickloop.tickerplant.journal_check import Repaired
 
 
 def _logs(path: Path | None, data: Path | None) -> tuple[list[Path], Catalog]:
@@ -156,7 +160,9 @@ def verify(path: Path | None, data: Path | None, config_path: Path | None, as_js
 def repair(path: Path | None, data: Path | None, config_path: Path | None) -> int:
     """Rewrite damaged logs from their good messages; the damaged file is kept beside it.
 
-    Refused while a capture holds the data directory.
+    A checksum vouches for a whole group of messages, so one flipped bit costs its group; what
+    was left out is told. Only the log changes: rows that history has stay there. Refused while
+    a capture holds the data directory.
 
     \b
     Example:
@@ -178,8 +184,20 @@ def repair(path: Path | None, data: Path | None, config_path: Path | None) -> in
                 print(f"{file}: nothing to repair")
                 continue
             print(f"{file}: {done.messages:,} messages kept; the original is {done.original.name}")
-            for damage in done.left_out:
-                print(f"  left out {damage}", file=sys.stderr)
+            for line in _left_out(done):
+                print(f"  {line}", file=sys.stderr)
     finally:
         directory.release()
     return 0
+
+
+def _left_out(done: "Repaired") -> Iterator[str]:
+    for damage in done.left_out:
+        yield f"left out {damage}"
+    lost = {name: rows for name, rows in sorted(done.rows_left_out.items()) if name != "journal"}
+    told = ", ".join(f"{name} {rows:,}" for name, rows in lost.items()) or "none that parse"
+    yield (
+        f"rows in there: {told}; a checksum vouches for a whole group of messages, so one flipped"
+        f" bit costs its group: {done.original.name} has them still, as has history if they were"
+        " flushed"
+    )
