@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,22 @@ def test_a_log_is_repaired_where_it_was_copied_to(tmp_path: Path, log: Path) -> 
     assert json.loads(good("journal", "verify", copy, "--json").out)["good"]
     assert not (tmp_path / "lock").exists()
     assert not (tmp_path.parent / "lock").exists()
+
+
+def test_another_tickerplants_log_is_checked_and_told_apart_from_a_damaged_one(
+    market_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    real = market_data("kdb/tplog/stp1_trade20220616122504")
+    for command in ("inspect", "verify"):
+        shown = good("journal", command, real).out
+        assert "another tickerplant's log, 99,435 bytes, 306 messages, no checksums" in shown
+        assert re.search(r"trade +2,409 rows", shown)
+        assert "it parses to its end" in shown
+    cut = tmp_path / "cut.log"
+    cut.write_bytes(real.read_bytes()[:-10])
+    torn = tickloop("journal", "verify", cut, "--json")
+    assert (torn.code, torn.json["good"], torn.json["messages"]) == (1, False, 305)
+    tickloop("journal", "repair", cut).refused("another tickerplant's log")
+    played = tickloop("replay", "--journal", real, "--data", tmp_path / "new")
+    played.refused("another tickerplant's log", "journal inspect")
+    assert not (tmp_path / "new").exists()

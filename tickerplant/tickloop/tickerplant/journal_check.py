@@ -16,6 +16,7 @@ from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import sidecar
 from tickloop.tickerplant.encode import Encoder
 from tickloop.tickerplant.file_door import FileDoor
+from tickloop.tickerplant.foreign_log import is_foreign
 from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.log_file import LogFile
 from tickloop.tickerplant.names import Names
@@ -190,6 +191,11 @@ def repair(path: Path, catalog: Catalog, door: FileDoor) -> Repaired | None:
     verdict = verify(path, catalog)
     if verdict.is_good:
         return None
+    if not verdict.messages and is_foreign(path):
+        raise CorruptJournalError(
+            f"{path}: another tickerplant's log, which carries no checksums to mend it by; kdb+"
+            " reads its good part (-11!)"
+        )
     if not verdict.messages:
         raise CorruptJournalError(
             f"{path}: no message in its {verdict.size} bytes, so nothing of it can be kept: is it a"
