@@ -27,6 +27,9 @@ def test_an_imported_database_answers_sql(
     assert f'tickloop sql --data {data} "SHOW TABLES"' in done.out
     asked = tickloop("sql", "--data", data, "--format", "csv", ASK)
     assert asked.rows == [TOTALS], asked.err
+    feed = ("--feed", "synthetic:2024-01-02", "--messages", "10000", "--symbols", "3")
+    run = tickloop("run", *feed, "--data", data)
+    run.refused("holds an imported database, which captures do not write into")
     described = tickloop("hdb", "info", "--data", data)
     assert "trade: 196,519 rows" in described.out, described.err
 
