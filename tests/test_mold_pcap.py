@@ -107,6 +107,35 @@ def test_lost_packets_are_a_gap_in_the_account(
     assert feed.messages == 269 - count
 
 
+def test_messages_kept_aside_say_where_they_lie_in_the_capture(
+    tmp_path: Path, market_data: Callable[[str], Path]
+) -> None:
+    data = bytearray(market_data(ITCH).read_bytes())
+    records = record_starts(data)
+    # Of the third packet, then of one that has to wait because the ones before it come later.
+    for record in (records[2], records[20]):
+        data[record + 16 + 46 + 20 + 2] = ord("z")
+    first, second = data[records[19] : records[20]], data[records[20] : records[21]]
+    data[records[19] : records[21]] = second + first
+    path = tmp_path / "strange types.pcap"
+    path.write_bytes(data)
+    feed = MoldPcap(path, context())
+    rows_of(feed)
+    assert feed.health.counts["unknown_type"] == 2
+    assert feed.health.counts["reordered_packets"] == 1
+    assert [body[:1] for _, body in feed.health.aside] == [b"z", b"z"]
+    for offset, body in feed.health.aside:
+        assert data[offset : offset + len(body)] == body
+
+
+def record_starts(data: bytes | bytearray) -> list[int]:
+    starts, at = [], 24
+    while at < len(data):
+        starts.append(at)
+        at += 16 + struct.unpack_from("<I", data, at + 8)[0]
+    return starts
+
+
 def test_a_capture_without_moldudp64_says_so(market_data: Callable[[str], Path]) -> None:
     feed = MoldPcap(market_data("cme-mdp3/Cme.Mdp3.Sbe.v6.1.pcap"), context())
     assert rows_of(feed) == Counter()

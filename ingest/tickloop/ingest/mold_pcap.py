@@ -66,7 +66,9 @@ class MoldPcap:
         for chunk in self.reader.chunks():
             buffer = chunk.buffer
             decoder = self._decoder_for(chunk)
-            yield from _decoded(decoder, self.arbiter.arrange(buffer, chunk.packets))
+            yield from _decoded(
+                decoder, self.arbiter.arrange(buffer, chunk.packets, base=chunk.base)
+            )
         if buffer is not None and self._decoder is not None:
             yield from _decoded(self._decoder, self.arbiter.finish(buffer))
         if not self.arbiter.messages and not self.health.damage:
@@ -87,4 +89,6 @@ class MoldPcap:
 
 def _decoded(decoder: ItchDecoder, released: Iterable[MessageFrames]) -> Iterator[Slice]:
     for frames in released:
-        yield from decoder.decode(frames.buffer, frames.offsets, frames.lengths, frames.times)
+        yield from decoder.decode(
+            frames.buffer, frames.offsets, frames.lengths, frames.times, origins=frames.origins
+        )
