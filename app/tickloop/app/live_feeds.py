@@ -1,6 +1,7 @@
 """Live feeds: sockets and WebSockets, with every bound taken from the configuration."""
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from tickloop.core.clock import WallClock, date_of
@@ -19,6 +20,20 @@ def address(text: str) -> tuple[str, int]:
     if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ConfigError(f"address {text!r} seen, HOST:PORT such as 127.0.0.1:26477 expected")
     return host, int(port)
+
+
+def destinations(text: str) -> frozenset[int]:
+    """Read `HOST:PORT[,HOST:PORT]` as a capture has them, address << 16 | port; empty for none."""
+    found = set()
+    for host, port in map(address, filter(None, text.split(","))):
+        try:
+            found.add(int(IPv4Address(host)) << 16 | port)
+        except ValueError as error:
+            raise ConfigError(
+                f"address {host!r} seen, an IPv4 address such as 233.54.12.111 expected; check"
+                " [feed] pcap_channel"
+            ) from error
+    return frozenset(found)
 
 
 def binance_live(target: str, config: Config, context: FeedContext) -> Feed:

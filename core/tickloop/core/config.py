@@ -48,6 +48,8 @@ class FeedConfig:
     binance_rest: str = "https://api.binance.com"
     live_attempts: int = field(default=10, metadata=_at_least(1, "connections or requests"))
     record: str = ""  # a new .gz file that gets every raw frame of binance-live
+    # HOST:PORT of a capture's MoldUDP64 lines, comma-separated; empty: the busiest channel's.
+    pcap_channel: str = ""
     mold_interface: str = "127.0.0.1"
     mold_rewinder: str = ""  # HOST:PORT that lost MoldUDP64 messages are asked for
     soup_user: str = ""
