@@ -9,7 +9,6 @@ from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError
 from tickloop.ingest.feed import Feed, FeedContext, Health
 
-_STREAMS = ("trade", "bookTicker", "depth@100ms")
 _VENUE = "XNAS"
 _MIB = 1 << 20
 
@@ -38,18 +37,14 @@ def destinations(text: str) -> frozenset[int]:
 
 def binance_live(target: str, config: Config, context: FeedContext) -> Feed:
     """Open the spot streams of comma-separated pairs; records them if configured."""
-    from tickloop.ingest.binance_live import BinanceLive, BinanceLiveConfig
+    from tickloop.ingest.binance_live import BinanceLive, spot_config
 
     wanted = config.feed
-    live = BinanceLiveConfig(
-        symbols=tuple(name.strip().lower() for name in target.split(",")), streams=_STREAMS,
-        venue="BINANCE", stream_url=wanted.binance_stream,
-        snapshot_url=f"{wanted.binance_rest.rstrip('/')}/api/v3/depth", snapshot_levels=1000,
-        snapshot_retry_s=2.0, queue_bytes=64 * _MIB, attempts=wanted.live_attempts,
-        backoff_s=0.5, backoff_max_s=30.0, timeout_s=10.0,
+    live = spot_config(
+        target.replace(" ", ""), stream_url=wanted.binance_stream, rest_url=wanted.binance_rest,
         record=Path(wanted.record) if wanted.record else None,
     )  # fmt: skip
-    return BinanceLive(live, context)
+    return BinanceLive(replace(live, attempts=wanted.live_attempts), context)
 
 
 def mold(target: str, config: Config, context: FeedContext) -> Feed:
