@@ -41,7 +41,8 @@ def binance_live(target: str, config: Config, context: FeedContext) -> Feed:
 
     wanted = config.feed
     live = spot_config(
-        target.replace(" ", ""), stream_url=wanted.binance_stream, rest_url=wanted.binance_rest,
+        ",".join(name.strip() for name in target.split(",")),
+        stream_url=wanted.binance_stream, rest_url=wanted.binance_rest,
         record=Path(wanted.record) if wanted.record else None,
     )  # fmt: skip
     return BinanceLive(replace(live, attempts=wanted.live_attempts), context)
