@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tickloop.app import known_units
 from tickloop.app.history import History
 from tickloop.app.password_file import read_passwords
 from tickloop.core.batch import Batch
@@ -123,6 +124,7 @@ class PlantRun:
         self.history = History(root, self.store.rdb, adopted)
         self._session: date | None = None
         self.database = Database(root)
+        known_units.recall(self.database, self.symbols, self.plant.instruments)
         self.server: Server | None = None
         self.service: PlantService | None = None
         self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
