@@ -63,6 +63,8 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = field(default=5010, metadata={"minimum": 0, "maximum": 65535, "unit": "port"})
     password_file: str = ""
+    # user -> the tables, divided by spaces, that he may publish into; empty: everybody, all.
+    publish: dict[str, str] = field(default_factory=dict)
     queue_mib: int = field(default=64, metadata=_at_least(1, "MiB a subscriber"))
     slow: Literal["disconnect", "spill", "conflate"] = "spill"
 
@@ -259,7 +261,7 @@ def as_toml(config: object, section: str = "") -> str:
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
             nested.append(as_toml(value, f"{section}{item.name}."))
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and item.type != dict[str, str]:
             for name, columns in value.items():
                 body = "".join(f"{_key(key)} = {_toml(entry)}\n" for key, entry in columns.items())
                 nested.append(f"[{section}{item.name}.{_key(name)}]\n{body}\n")
@@ -276,6 +278,8 @@ def _toml(value: object) -> str:
     if isinstance(value, str):
         # JSON escapes what TOML wants escaped, all but the delete character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(key)} = {_toml(each)}" for key, each in value.items()) + "}"
     return repr(value)
 
 
