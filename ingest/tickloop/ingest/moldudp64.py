@@ -118,7 +118,7 @@ class MoldArbiter:
         `base` is the byte of the feed that buffer[0] stands for, for reports.
         """
         self._state[walk.BASE] = base
-        if self.session is None and not self._choose(buffer, packets):
+        if not self.choose(buffer, packets):
             self.health.count("not_mold_packets", packets.shape[1])
             return
         column = 0
@@ -142,7 +142,10 @@ class MoldArbiter:
         while self.missing() is not None:
             yield from self.give_up(buffer)
 
-    def _choose(self, buffer: Bytes, packets: Integers) -> bool:
+    def choose(self, buffer: Bytes, packets: Integers) -> bool:
+        """Choose the session to follow, unless it is; False if no packet here is of any."""
+        if self.session is not None:
+            return True
         sessions = np.zeros((3, walk.SESSIONS_MAX), dtype=np.int64)
         known = tally_sessions(buffer, packets, sessions)
         if not known:
