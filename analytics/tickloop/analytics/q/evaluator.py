@@ -7,7 +7,7 @@ from tickloop.analytics.q.assignment import compile_assign
 from tickloop.analytics.q.control import compile_control
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.functions import apply
-from tickloop.analytics.q.lambdas import Body, Code, Frame, ReturnSignal
+from tickloop.analytics.q.lambdas import SELF, Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.literal_tables import compile_table
 from tickloop.analytics.q.parser import names_in
 from tickloop.analytics.q.registry import BUILTINS
@@ -271,6 +271,8 @@ def compile_function(node: Function, scope: Scope) -> Body:
     local = assigned_names(node.statements)
     for _, pattern in node.patterns:
         local |= names_in(pattern)
+    if SELF in names_in(node.statements):
+        local.add(SELF)
     for name in sorted(local):
         slots.setdefault(name, len(slots))
     inner = Scope(scope.session, scope.namespace, slots, is_function=True)
@@ -291,7 +293,7 @@ def compile_function(node: Function, scope: Scope) -> Body:
         result,
         len(slots) - len(node.parameters),
         node.position,
-        tuple(slots),
+        slots.get(SELF),
     )
 
 

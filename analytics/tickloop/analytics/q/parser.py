@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tickloop.analytics.q.depth import TEXT_MAX
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.lexer import Kind, Token, tokens
 from tickloop.analytics.q.syntax import (
@@ -28,9 +29,6 @@ from tickloop.analytics.q.template_parser import parse_template
 from tickloop.analytics.q.values import NIL, List, chars
 from tickloop.analytics.q.words import CONTROL, INFIX, RESERVED, TEMPLATES
 
-# How deep expressions may nest; each level costs the interpreter a few of its own calls.
-DEPTH_MAX = 1_000
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
 _CLAUSE_WORDS = ("by", "from", "where")
 
 
@@ -119,8 +117,8 @@ class Parser:
     def expression(self) -> Node:
         """Read one expression; QError 'limit if it nests too deep."""
         self._depth += 1
-        if self._depth > DEPTH_MAX:
-            raise QError("limit", f"expressions nest {DEPTH_MAX} deep at most", self.token.start)
+        if self._depth > TEXT_MAX:
+            raise QError("limit", f"expressions nest {TEXT_MAX} deep at most", self.token.start)
         try:
             return self._expression()
         finally:
