@@ -1,6 +1,7 @@
 """From tokens to the syntax tree: right to left, no precedence, everything an expression."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from tickloop.analytics.q.depth import TEXT_MAX
 from tickloop.analytics.q.errors import QError
@@ -32,8 +33,22 @@ from tickloop.analytics.q.words import CONTROL, INFIX, RESERVED, TEMPLATES
 _CLAUSE_WORDS = ("by", "from", "where")
 
 
+# What clients ask again and again is parsed once; a syntax tree is never written to.
+_KEPT = 512
+_KEPT_CHARACTERS = 4096
+
+
 def parse(text: str) -> Block:
     """Parse statements; QError with the place of the offending token."""
+    return _parse_known(text) if len(text) <= _KEPT_CHARACTERS else _parse(text)
+
+
+@lru_cache(maxsize=_KEPT)
+def _parse_known(text: str) -> Block:
+    return _parse(text)
+
+
+def _parse(text: str) -> Block:
     parser = Parser(text)
     statements = parser.statements("")
     return Block(tuple(statements), 0)

@@ -9,6 +9,7 @@ from tickloop.analytics.q.registry import Interpreter, register
 from tickloop.analytics.q.values import (
     Atom,
     QType,
+    Table,
     Value,
     Vector,
     boolean,
@@ -29,7 +30,9 @@ def _partitioned(session: Interpreter, value: Value) -> PartitionedTable:
 
 @register(".Q.ind", rank=2, session=True)
 def ind(session: Interpreter, table: Value, rows: Value) -> Value:
-    """Give rows of a partitioned table by their numbers over all partitions."""
+    """Give rows of a table by their numbers, of a partitioned one over all partitions."""
+    if isinstance(table, Table):
+        return session.apply(table, [rows])
     if isinstance(rows, Atom) and isinstance(rows.value, int):
         rows = vector(QType.LONG, [rows.value])
     if not isinstance(rows, Vector) or rows.type not in (QType.LONG, QType.INT):
