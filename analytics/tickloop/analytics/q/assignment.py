@@ -6,6 +6,7 @@ from tickloop.analytics.q.amend import amend_at_depth
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.indexing import index
+from tickloop.analytics.q.joining import append
 from tickloop.analytics.q.lambdas import EMPTY, Code, Frame
 from tickloop.analytics.q.parser import unwrapped
 from tickloop.analytics.q.registry import call
@@ -71,11 +72,13 @@ def _through(node: Assign, name: Name, value: Code, store: Store, scope: Scope) 
     position, session = node.verb.position, scope.session
     function = builtin(node.verb.name, position)
     old = _old(name, node, scope)
+    joins = node.verb.name == ","
 
     def assign(frame: Frame) -> Value:
         given = value(frame)
         try:
-            new = apply(session, function, (old(frame), given))
+            before = old(frame)
+            new = append(before, given) if joins else apply(session, function, (before, given))
         except QError as error:
             raise located(error, position)  # noqa: B904 - the same error
         store(frame, new)

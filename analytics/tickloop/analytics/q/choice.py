@@ -42,11 +42,9 @@ def choose(session: Interpreter, flags: Value, yes: Value, no: Value) -> Value:
         return call(session, SIMPLE_EXEC, flags, yes, no)
     if not isinstance(flags, Atom | Vector) or flags.type is not QType.BOOLEAN:
         raise type_error(f"flags of type {type_of(flags)}h seen, a boolean vector needed")
-    if isinstance(flags, Atom) and not is_list(yes) and not is_list(no):
-        return yes if flags.value else no
-    chosen = array_of(flags)
     if isinstance(flags, Atom):
-        chosen = np.repeat(chosen, count_of(yes) if is_list(yes) else count_of(no))
+        return yes if flags.value else no
+    chosen = flags.data
     for value in (yes, no):
         if is_list(value) and count_of(value) != len(chosen):
             raise length_error(len(chosen), count_of(value))

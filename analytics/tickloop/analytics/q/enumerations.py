@@ -1,5 +1,6 @@
 """Enumerations: symbols held as positions in a named list of the session."""
 
+from dataclasses import replace
 from typing import cast
 from weakref import WeakKeyDictionary
 
@@ -66,7 +67,10 @@ def extend(session: Interpreter, name: str, value: Value) -> Value:
         target = Vector(domain.target.type, ids)
         session.set(name, target)
         domain.target = target
-    return _enumerated(domain, value)
+    enumerated = _enumerated(domain, value)
+    if isinstance(enumerated, Enumerated) and isinstance(value, Vector):
+        return replace(enumerated, attribute=value.attribute)
+    return enumerated
 
 
 def _missing(domain: Domain, value: Value) -> list[str]:

@@ -41,8 +41,17 @@ def internal_eval(session: "Session", tree: Value) -> Value:
 @register("-15!", "md5", rank=1, shown="md5")
 def md5(text: Value) -> Value:
     """Give the MD5 digest of a string, 16 bytes."""
-    spelled = text_of(text)
-    if spelled is None:
-        raise QError("type", "md5 takes a string")
-    raw = spelled.encode("utf-8", "surrogateescape")
-    return vector(QType.BYTE, list(hashlib.md5(raw, usedforsecurity=False).digest()))
+    return vector(QType.BYTE, list(hashlib.md5(_raw(text), usedforsecurity=False).digest()))
+
+
+@register(".Q.sha1", "-33!", rank=1)
+def sha1(text: Value) -> Value:
+    """Give the SHA-1 digest of a string, 20 bytes."""
+    return vector(QType.BYTE, list(hashlib.sha1(_raw(text), usedforsecurity=False).digest()))
+
+
+def _raw(value: Value) -> bytes:
+    text = text_of(value)
+    if text is None:
+        raise QError("type", "a digest is of a string")
+    return text.encode("utf-8", "surrogateescape")

@@ -8,6 +8,10 @@ import numpy.typing as npt
 from tickloop.core.kernel import kernel
 
 Integers = npt.NDArray[Any]
+_NULLS: dict[int, Any] = {2: np.int16(-(2**15)), 4: np.int32(-(2**31)), 8: np.int64(-(2**63))}
+_WIDE_NULLS: dict[str, Any] = {
+    "<i4": np.int32(-(2**31)), "<i8": np.int64(-(2**63)), "<f8": np.float64("nan"),
+}  # fmt: skip
 _WIDTHS = ("int32", "int64")
 
 
@@ -66,6 +70,29 @@ def _product_with(left: Integers, right: int, null: int, out: Integers) -> None:
         out[row] = null if one == null else one * right
 
 
+_WIDENED = tuple(
+    f"void({_seen(source)}, {source}, {target}, {target}[::1])"
+    for source, target in (
+        ("int16", "int32"), ("int16", "int64"), ("int16", "float64"),
+        ("int32", "int64"), ("int32", "float64"), ("int64", "float64"),
+    )
+)  # fmt: skip
+
+
+@kernel(*_WIDENED)
+def _widened(source: Integers, null: int, target_null: float, out: Integers) -> None:
+    for row in range(source.shape[0]):
+        one = source[row]
+        out[row] = target_null if one == null else one
+
+
+def widen(data: Integers, target: np.dtype[Any]) -> Integers:
+    """Give integers in a wider type, nulls as its nulls."""
+    out = np.empty(data.shape, dtype=target)
+    _widened(sealed(data), _NULLS[data.dtype.itemsize], _WIDE_NULLS[target.str], out)
+    return out
+
+
 def sealed(data: Integers) -> Integers:
     """Give a contiguous, aligned, read-only view, copying only what is not."""
     view = np.require(data, requirements=("C", "A")).view()
@@ -73,7 +100,6 @@ def sealed(data: Integers) -> Integers:
     return view
 
 
-_NULLS: dict[int, Any] = {4: np.int32(-(2**31)), 8: np.int64(-(2**63))}
 _PAIRED = {"+": _sum, "-": _difference, "*": _product}
 _WITH_ONE = {"+": _sum_with, "*": _product_with}
 

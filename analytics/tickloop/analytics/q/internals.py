@@ -1,22 +1,14 @@
 """Internal functions of lists by number: -2!, -16!, -22!."""
 
 from tickloop.analytics.q.attributes import attr
-from tickloop.analytics.q.errors import QError, type_error
 from tickloop.analytics.q.registry import Interpreter, call, register
-from tickloop.analytics.q.spell import spell
 from tickloop.analytics.q.values import (
     Atom,
     QType,
     Value,
-    chars,
     count_of,
     long,
-    name_of,
-    names_of,
-    symbol,
-    symbols,
 )
-
 
 register("-2!", rank=1)(attr)
 

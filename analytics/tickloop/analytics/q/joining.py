@@ -18,7 +18,6 @@ from tickloop.analytics.q.table_rows import (
 )
 from tickloop.analytics.q.values import (
     Atom,
-    Attribute,
     Dictionary,
     Enumerated,
     EnumeratedAtom,
@@ -108,20 +107,44 @@ def join_entries(left: Dictionary, right: Value) -> Value:
         raise type_error("a dictionary and a list seen, two dictionaries needed")
     if not len(left):
         return Dictionary(right.keys, right.values)
+    return _merged(left, right, strict=False)
+
+
+def _merged(left: Dictionary, right: Dictionary, *, strict: bool) -> Dictionary:
     spots = places(left.keys, right.keys)
     keys = join_lists(left.keys, pick(right.keys, spots.fresh))
-    return Dictionary(keys, placed(left.values, right.values, spots, strict=False))
+    return Dictionary(keys, placed(left.values, right.values, spots, strict=strict))
 
 
 def append(value: Value, more: Value) -> Value:
-    """Append in place: what `,:` does, so attributes stay where they remain true."""
+    """Append as `,:` does: a vector takes its own type only, attributes stay where they hold."""
+    if isinstance(value, Table):
+        return append_rows(value, rows_from(value, more), strict=True)
+    if isinstance(value, Dictionary):
+        return _append_entries(value, more)
+    if isinstance(value, Vector) and len(value) and _is_unfit(value, more):
+        raise type_error(f"the list holds {value.type.name.lower()}; cast what is appended first")
     joined = join(value, more)
-    attribute = after_append(value, joined) if _is_marked(value) else Attribute.NONE
-    return with_attribute(joined, attribute) if attribute else joined
+    if not isinstance(value, Vector | Enumerated | List) or not value.attribute:
+        return joined
+    kept = after_append(value, joined)
+    return with_attribute(joined, kept) if kept else joined
 
 
-def _is_marked(value: Value) -> bool:
-    return isinstance(value, Vector | Enumerated | List) and bool(value.attribute)
+def _append_entries(value: Dictionary, more: Value) -> Value:
+    if is_keyed_table(value):
+        return upsert_rows(value, rows_from(flat(value), more), strict=True)
+    if not isinstance(more, Dictionary) or not len(value):
+        return join_entries(value, more)
+    return _merged(value, more, strict=True)
+
+
+def _is_unfit(value: Vector, more: Value) -> bool:
+    """Tell whether what is appended does not fit a vector."""
+    more = plain(more)
+    if isinstance(more, Vector | Atom):
+        return more.type is not value.type and count_of(more) > 0
+    return not isinstance(more, List) or any(_is_unfit(value, item) for item in more.items)
 
 
 @register("enlist", ",:", rank=1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tickloop.analytics.q import matrix_kernels
 from tickloop.analytics.q.errors import QError, length_error, type_error
 from tickloop.analytics.q.registry import register
 from tickloop.analytics.q.values import (
@@ -53,8 +54,10 @@ def product(left: Value, right: Value) -> Value:
     one, other = _array(left), _array(right)
     if one.shape[-1] != other.shape[0]:
         raise length_error(one.shape[-1], other.shape[0])
-    with np.errstate(all="ignore"):
-        return _value(np.asarray(one @ other))
+    answer = matrix_kernels.product(
+        np.atleast_2d(one), other if other.ndim == 2 else other.reshape(-1, 1)
+    )
+    return _value(answer.reshape(one.shape[:-1] + other.shape[1:]))
 
 
 @register("inv", rank=1)
@@ -63,10 +66,10 @@ def inverse(value: Value) -> Value:
     array = _array(value)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         raise length_error(len(array), array.shape[-1])
-    try:
-        return _value(np.linalg.inv(array))
-    except np.linalg.LinAlgError:
-        raise QError("domain", "a singular matrix seen, which has no inverse") from None
+    answer = matrix_kernels.inverse(array)
+    if answer is None:
+        raise QError("domain", "a singular matrix seen, which has no inverse")
+    return _value(answer)
 
 
 @register("lsq", rank=2, operator=True)
@@ -77,4 +80,7 @@ def least_squares(left: Value, right: Value) -> Value:
         raise length_error(one.shape[-1], other.shape[-1])
     if one.ndim != 2 or other.ndim != 2 or len(other) > other.shape[1]:
         raise QError("length", "two matrices needed, the right one no taller than it is wide")
-    return _value(np.linalg.lstsq(other.T, one.T)[0].T)
+    answer = matrix_kernels.least_squares(one, other)
+    if answer is None:
+        raise QError("domain", "rows on the right depend on each other, so nothing is least")
+    return _value(answer)

@@ -53,9 +53,8 @@ def cut_naturally(value: Value) -> Value:
     """Cut text into lines, a symbol at its dots, a file handle into folder and file."""
     raw = raw_of(value)
     if raw is not None:
-        assert isinstance(value, Atom | Vector), type_of(value)
         lines = raw.replace(b"\r\n", b"\n").split(b"\n")
-        return _parts(value.type, lines[:-1] if lines[-1] == b"" else lines)
+        return _parts(QType.CHAR, lines[:-1] if lines[-1] == b"" else lines)
     names = names_of(value)
     if names is None or not isinstance(plain(value), Atom):
         raise type_error(f"a value of type {type_of(value)}h seen, text or a symbol needed")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tickloop.analytics.q.calendar import DAY_NS, first_days, months_of
+from tickloop.analytics.q.division_kernels import quotients
 from tickloop.analytics.q.promotion import TEMPORAL
 from tickloop.analytics.q.values import DTYPES, Array, QType, Simple
 from tickloop.analytics.q.widths import (
@@ -47,7 +48,9 @@ def _between_temporals(data: Array, source: QType, target: QType) -> Array:
     if target is QType.TIMESTAMP:
         return _as_timestamp(data, source)
     if target is QType.DATE:
-        return _fitting(_days(data, source), target)
+        days = _days(data, source)
+        # Every timestamp has a date, so there is nothing to clip.
+        return days.astype(np.int32) if source is QType.TIMESTAMP else _fitting(days, target)
     if target is QType.MONTH:
         return _fitting(months_of(_days(data, source)), target)
     return _as_span(data, source, target)
@@ -91,7 +94,10 @@ def _days(data: Array, source: QType) -> Array:
         return data
     if source is QType.DATETIME:
         return whole(np.floor(data), QType.LONG)
-    return data // (DAY_NS // SPAN_NS.get(source, 1))
+    step = DAY_NS // SPAN_NS.get(source, 1)
+    # Any long of nanoseconds holds few enough days for the fast way.
+    fast = quotients(data, step) if data.dtype == np.int64 else None
+    return data // step if fast is None else fast
 
 
 def _multiplied(data: Array, factor: int) -> Array:
@@ -108,5 +114,7 @@ def _multiplied(data: Array, factor: int) -> Array:
 
 
 def _fitting(data: Array, target: QType) -> Array:
-    limit = infinity_of(target)
-    return np.clip(data, -limit, limit).astype(DTYPES[target])
+    if DTYPES[target].itemsize < data.dtype.itemsize:
+        limit = infinity_of(target)
+        data = np.clip(data, -limit, limit)
+    return data.astype(DTYPES[target], copy=False)

@@ -4,6 +4,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tickloop.analytics.q.integer_kernels import widen
 from tickloop.analytics.q.promotion import FLOATING
 from tickloop.analytics.q.values import DTYPES, NULLS, Array, QType, Simple
 
@@ -46,10 +47,11 @@ def as_underlying(data: Array, source: QType, target: QType) -> Array:
         return data.astype(np.bool_)
     if from_float:
         return _from_float(data, target)
-    wide = data.astype(DTYPES[target], copy=False) if to_float else None
-    if wide is None:
+    if not to_float:
         return _between_integers(data, source, target)
-    return with_nulls(wide, data == NULLS[source], target) if source in HOLDS_NULL else wide
+    if source not in HOLDS_NULL:
+        return data.astype(DTYPES[target])
+    return widen(data, DTYPES[QType.FLOAT]).astype(DTYPES[target], copy=False)
 
 
 def _between_integers(data: Array, source: QType, target: QType) -> Array:
@@ -59,11 +61,11 @@ def _between_integers(data: Array, source: QType, target: QType) -> Array:
         return data.astype(DTYPES[target])
     if data.dtype == DTYPES[target]:
         return data
-    nulls = data == NULLS[source]
-    if data.dtype.itemsize > DTYPES[target].itemsize:
-        limit = infinity_of(target)
-        data = np.clip(data, -limit, limit)
-    return with_nulls(data.astype(DTYPES[target]), nulls, target)
+    if data.dtype.itemsize < DTYPES[target].itemsize:
+        return widen(data, DTYPES[target])
+    limit = infinity_of(target)
+    narrow = np.clip(data, -limit, limit).astype(DTYPES[target])
+    return with_nulls(narrow, data == NULLS[source], target)
 
 
 def _to_byte(data: Array, source: QType) -> Array:
