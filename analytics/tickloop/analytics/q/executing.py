@@ -35,7 +35,12 @@ def exec_rows(session: Interpreter, table: Value, clauses: Clauses) -> Value:
     rows = as_table(table)
     if rows is None:
         raise type_error("a table is needed after from")
-    scope = ordered(filtered(Scope(session, rows), clauses.where), clauses)
+    return executed(filtered(Scope(session, rows), clauses.where), clauses)
+
+
+def executed(scope: Scope, clauses: Clauses) -> Value:
+    """Answer an exec of rows that were filtered."""
+    scope = ordered(scope, clauses)
     if is_nothing(clauses.by):
         result = _ungrouped(scope, clauses.columns)
     else:

@@ -27,6 +27,7 @@ from tickloop.analytics.q.values import (
     Value,
     Vector,
     collect,
+    text_of,
 )
 
 if TYPE_CHECKING:
@@ -124,9 +125,16 @@ def _atom(session: "Session", function: Value, arguments: Arguments) -> Value:
     assert isinstance(function, Atom)
     if function.type is QType.SYMBOL:
         return apply(session, session.get(str(function.value)), arguments)
-    if function.type in _WHOLE and len(arguments) == 1:
+    if len(arguments) == 1 and isinstance(arguments[0], Nil):
+        return function
+    if function.type in _WHOLE and len(arguments) == 1 and text_like(arguments[0]):
         return session.handle(int(function.value), arguments[0])
     return _not_applicable(session, function, arguments)
+
+
+def text_like(value: Value) -> bool:
+    """Tell what a handle takes: strings, lists of strings, parse trees."""
+    return isinstance(value, List) or text_of(value) is not None
 
 
 def _not_applicable(session: "Session", function: Value, arguments: Arguments) -> Value:

@@ -1,7 +1,9 @@
 """From tokens to the syntax tree: right to left, no precedence, everything an expression."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
+from tickloop.analytics.q.depth import TEXT_MAX
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.lexer import Kind, Token, tokens
 from tickloop.analytics.q.syntax import (
@@ -28,14 +30,27 @@ from tickloop.analytics.q.template_parser import parse_template
 from tickloop.analytics.q.values import NIL, List, chars
 from tickloop.analytics.q.words import CONTROL, INFIX, RESERVED, TEMPLATES
 
-# How deep expressions may nest; each level costs the interpreter a few of its own calls.
-DEPTH_MAX = 1_000
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
+# What follows a colon that is a verb rather than a return.
+_NO_RETURN = (Kind.CLOSE, Kind.SEMICOLON, Kind.END, Kind.ITERATOR)
 _CLAUSE_WORDS = ("by", "from", "where")
+
+
+# What clients ask again and again is parsed once; a syntax tree is never written to.
+_KEPT = 512
+_KEPT_CHARACTERS = 4096
 
 
 def parse(text: str) -> Block:
     """Parse statements; QError with the place of the offending token."""
+    return _parse_known(text) if len(text) <= _KEPT_CHARACTERS else _parse(text)
+
+
+@lru_cache(maxsize=_KEPT)
+def _parse_known(text: str) -> Block:
+    return _parse(text)
+
+
+def _parse(text: str) -> Block:
     parser = Parser(text)
     statements = parser.statements("")
     return Block(tuple(statements), 0)
@@ -119,8 +134,8 @@ class Parser:
     def expression(self) -> Node:
         """Read one expression; QError 'limit if it nests too deep."""
         self._depth += 1
-        if self._depth > DEPTH_MAX:
-            raise QError("limit", f"expressions nest {DEPTH_MAX} deep at most", self.token.start)
+        if self._depth > TEXT_MAX:
+            raise QError("limit", f"expressions nest {TEXT_MAX} deep at most", self.token.start)
         try:
             return self._expression()
         finally:
@@ -143,7 +158,7 @@ class Parser:
         token = self.token
         if token.kind is Kind.VERB and token.text == ":":
             after = self._tokens[self._at + 1]
-            if after.kind not in (Kind.CLOSE, Kind.SEMICOLON, Kind.END) and after.text != "[":
+            if after.text != "[" and after.kind not in _NO_RETURN:
                 self.advance()
                 return Return(self.expression(), token.start)
         if token.kind is Kind.ITERATOR and token.text == "'" and self._signals():
@@ -202,7 +217,11 @@ class Parser:
 
     def _assignment(self, left: Node) -> Node | None:
         token = self.token
-        if token.kind is not Kind.VERB or not token.text.endswith(":") or not _is_target(left):
+        if token.kind is not Kind.VERB or not token.text.endswith(":"):
+            return None
+        if isinstance(left, Verb) and left.name in RESERVED and token.text in (":", "::"):
+            raise QError("assign", f"{left.name} is a word of the language", token.start)
+        if not _is_target(left):
             return None
         text = token.text
         if text in ("0:", "1:", "2:"):

@@ -1,4 +1,4 @@
-"""Rows of a table at positions, and the memory of this process: .Q.ind, .Q.w."""
+"""The memory of this process: .Q.w."""
 
 import resource
 
@@ -6,16 +6,10 @@ import numpy as np
 
 from tickloop.analytics.q.interned import INTERNED
 from tickloop.analytics.q.kinds import longs
-from tickloop.analytics.q.registry import Interpreter, register
+from tickloop.analytics.q.registry import register
 from tickloop.analytics.q.values import Dictionary, Value, symbols
 
 _MEMORY = ("used", "heap", "peak", "wmax", "mmap", "mphy", "syms", "symw")
-
-
-@register(".Q.ind", rank=2, session=True)
-def ind(session: Interpreter, table: Value, positions: Value) -> Value:
-    """Give the rows of a table at positions."""
-    return session.apply(table, [positions])
 
 
 @register(".Q.w", rank=1)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from tickloop.analytics.q.choice import SIMPLE_EXEC
 from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.executing import exec_at, exec_rows
+from tickloop.analytics.q.partition_queries import query_partitions
+from tickloop.analytics.q.partitioned import PartitionedTable
 from tickloop.analytics.q.registry import Interpreter, register
 from tickloop.analytics.q.selecting import clauses_of, select_rows
 from tickloop.analytics.q.updating import (
@@ -20,6 +22,8 @@ def query(session: Interpreter, table: Value, arguments: Sequence[Value]) -> Val
     """Answer ?[t;c;b;a;n;order]."""
     clauses = clauses_of(arguments)
     source = named(session, table)
+    if isinstance(source, PartitionedTable):
+        return query_partitions(session, source, clauses)
     if clauses.is_exec:
         return exec_rows(session, source, clauses)
     return select_rows(session, source, clauses)

@@ -70,14 +70,17 @@ def select_rows(session: Interpreter, table: Value, clauses: Clauses) -> Value:
     rows = as_table(table)
     if rows is None:
         raise type_error("a table is needed after from")
-    scope = ordered(filtered(Scope(session, rows), clauses.where), clauses)
+    return selected(filtered(Scope(session, rows), clauses.where), clauses, _key_count(table))
+
+
+def selected(scope: Scope, clauses: Clauses, keys: int = 0) -> Value:
+    """Answer a select of rows that were filtered; the first `keys` columns key the table."""
+    scope = ordered(scope, clauses)
     if isinstance(clauses.by, Dictionary) and len(clauses.by):
         return _limited(_by_group(scope, clauses), clauses)
     if is_nothing(clauses.columns):
         scope = _limited_scope(scope, clauses)
-        whole = rows if scope.rows is None else take(rows, scope.rows)
-        assert isinstance(whole, Table)
-        result = keyed(whole, _key_count(table))
+        result = keyed(_taken(scope), keys)
     else:
         names, trees = trees_of(clauses.columns)
         whole = table_of(names, [evaluate(tree, scope) for tree in trees])
@@ -85,6 +88,12 @@ def select_rows(session: Interpreter, table: Value, clauses: Clauses) -> Value:
     if is_flag(clauses.by) and isinstance(clauses.by, Atom) and clauses.by.value:
         return distinct_rows(result)
     return result
+
+
+def _taken(scope: Scope) -> Table:
+    """Give all columns of a scope's rows."""
+    columns = [scope.column(name) for name in scope.table.names]
+    return Table(scope.table.names, tuple(column for column in columns if column is not None))
 
 
 def _key_count(table: Value) -> int:

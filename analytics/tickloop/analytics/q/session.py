@@ -1,6 +1,5 @@
 """A q session: variables, namespaces, and text in, values or console text out."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,6 @@ from tickloop.analytics.q.values import NIL, Lambda, Nil, Value
 from tickloop.analytics.q.views import View
 from tickloop.analytics.q.words import RESERVED
 
-# A call of a q function nests a handful of Python calls; CALLS_MAX stops it before this does.
-PYTHON_CALLS = 30_000
 Printer = Callable[[str], None]
 
 
@@ -47,7 +44,6 @@ class Session:
         seed: int = 0,
     ) -> None:
         standard.load()
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), PYTHON_CALLS))
         self.rows = rows
         self.columns = columns
         self.precision = 7
@@ -69,7 +65,10 @@ class Session:
         self.printed.clear()
         value = self._run(text)
         if value is not None and not isinstance(value, Nil):
-            self.printed.append(standard.shown(self, value))
+            try:
+                self.printed.append(standard.shown(self, value))
+            except RecursionError:
+                raise QError("stack", "the value nests too deep to be printed") from None
         return "".join(self.printed)
 
     def eval(self, text: str) -> Value:
