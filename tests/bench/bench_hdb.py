@@ -4,6 +4,9 @@ Run as `python tests/bench/bench_hdb.py [rows]`. Into the page cache: syncs are 
 they measure the disk. The rows are seeded; symbols arrive at random, the hardest order to part.
 """
 
+import ctypes
+import mmap
+import os
 import shutil
 import sys
 import tempfile
@@ -22,6 +25,7 @@ from tickloop.core.schema import TRADE
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.file_door import OsFileDoor
 from tickloop.tickerplant.hdb import write_partition
+from tickloop.tickerplant.partition import Partition
 
 ROWS = 10_000_000
 SYMBOLS = 500
@@ -74,8 +78,36 @@ def raw_write_seconds(directory: Path, files: list[int]) -> float:
     return (monotonic_ns() - begun) / 1e9
 
 
-def write_once(rows: int) -> tuple[float, float]:
-    """Write a day once; give rows/s, and the rate at which the machine writes the same bytes."""
+def pages_read_by_opening(directory: Path) -> int:
+    """Open a date whose pages are not in memory; count the pages of values that are there then.
+
+    A column's first page holds its header, and is left out.
+    """
+    for path in directory.iterdir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    partition = Partition(directory)
+    lengths = {len(partition.column(name)) for name in partition.names}
+    assert lengths == {partition.rows} and partition.parted is not None
+    return sum(sum(_resident(directory / name)[1:]) for name in partition.names)
+
+
+def _resident(path: Path) -> list[int]:
+    """Tell by page whether a file is in memory."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        values = np.frombuffer(mapped, dtype=np.uint8)
+        seen = np.zeros(-(-len(values) // mmap.PAGESIZE), dtype=np.uint8)
+        address, size = ctypes.c_void_p(values.ctypes.data), ctypes.c_size_t(len(values))
+        failed = libc.mincore(address, size, ctypes.c_void_p(seen.ctypes.data))
+        assert not failed, os.strerror(ctypes.get_errno())
+        del values
+    return [int(page) & 1 for page in seen]
+
+
+def write_once(rows: int) -> tuple[float, float, int]:
+    """Write a day once; give rows/s, the machine's rate for the same bytes, pages read to open."""
     columns = trades(rows)
     symbols = Symbols(f"S{number}" for number in range(SYMBOLS))
     with tempfile.TemporaryDirectory() as home:
@@ -86,9 +118,10 @@ def write_once(rows: int) -> tuple[float, float]:
         )
         seconds = (monotonic_ns() - begun) / 1e9
         sizes = [path.stat().st_size for path in written.path.iterdir()]
+        pages = pages_read_by_opening(written.path)
         shutil.rmtree(root)
         raw = raw_write_seconds(Path(home), sizes)
-    return rows / seconds, written.bytes / 1e6 / raw
+    return rows / seconds, written.bytes / 1e6 / raw, pages
 
 
 def measure(rows: int = ROWS) -> list[Figure]:
@@ -99,6 +132,8 @@ def measure(rows: int = ROWS) -> list[Figure]:
         figure("HDB write of 10M trades, page cache", "rows/s", [run[0] for run in runs],
                at_least=2e6),
         figure("  raw write of the same bytes", "MB/s", [run[1] for run in runs]),
+        figure("  pages of values read by opening that date", "pages", [run[2] for run in runs],
+               at_most=0),
     ]  # fmt: skip
 
 

@@ -5,13 +5,10 @@ journal, the mapped store of today's rows and the q port; one subscriber in anot
 them over q IPC. Rates count from the first publication to the last row received. Added delay is
 from publication to receipt, by one monotonic clock, at a fifth of the rate that is asked for.
 
-Run: python tests/bench/bench_plant.py [--seconds=2]
+Run: python tests/bench/run.py --only plant
 """
 
-import argparse
 import multiprocessing
-import os
-import platform
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 
+from tests.bench.figures import Figure, calibration, figure, table, touch_memory
 from tickloop.app.plant_run import PlantRun, RunSettings
 from tickloop.core.batch import Batch, slice_of
 from tickloop.core.clock import monotonic_ns
@@ -38,7 +36,9 @@ SYMBOLS = 500
 BATCH_ROWS = 1000
 POLL_NS = 250_000
 PACED_ROWS = 20_000  # a second
-TARGETS = {"single_rows_per_s": 100_000.0, "batch_rows_per_s": 3_000_000.0, "delay_p99_us": 1000.0}
+SINGLE_ROWS = 200_000
+BATCHED_ROWS = 3_000_000
+REPEATS = 5
 
 
 def subscriber(port: int, pipe: Connection) -> None:
@@ -186,47 +186,55 @@ def workbench(sync: Sync) -> Iterator[Workbench]:
             run.abandon()
 
 
-def calibration() -> float:
-    """Count a plain Python loop's turns in a second: what the machine gives at the moment."""
-    started = monotonic_ns()
-    total = 0
-    for number in range(1_000_000):
-        total += number
-    return 1e15 / (monotonic_ns() - started)
-
-
-def measure(seconds: float = 2.0) -> dict[str, float]:
-    """Measure everything; rates in rows a second, delays in microseconds, median of three."""
-    warm_up()
-    found = {"calibration_loops_per_s": calibration()}
+def _with_interval() -> list[Figure]:
     with workbench(Sync.INTERVAL) as bench:
         bench.measure(bench.feed.single, 20_000)
-        rows = int(150_000 * seconds)
-        rates = [bench.measure(bench.feed.single, rows)[0] for _ in range(3)]
-        found["single_rows_per_s"] = float(np.median(rates))
-        rows = int(PACED_ROWS * seconds)
-        _, delays = bench.measure(bench.feed.paced, rows, is_timed=True)
-        found["delay_p50_us"] = float(np.percentile(delays, 50) / 1000)
-        found["delay_p99_us"] = float(np.percentile(delays, 99) / 1000)
-        rows = int(2_000 * seconds) * BATCH_ROWS
-        rates = [bench.measure(bench.feed.batches, rows)[0] for _ in range(3)]
-        found["batch_rows_per_s"] = float(np.median(rates))
+        single = [bench.measure(bench.feed.single, SINGLE_ROWS)[0] for _ in range(REPEATS)]
+        paced = [
+            bench.measure(bench.feed.paced, PACED_ROWS, is_timed=True)[1] for _ in range(REPEATS)
+        ]
+        batches = [
+            (touch_memory(2), bench.measure(bench.feed.batches, BATCHED_ROWS)[0])
+            for _ in range(REPEATS)
+        ]
+    delays = {
+        share: [float(np.percentile(delays, share)) / 1000 for delays in paced]
+        for share in (50, 99)
+    }
+    return [
+        figure("plant to a subscriber, one row a message", "messages/s", single, at_least=1e5),
+        figure(
+            "plant to a subscriber, 1,000-row batches",
+            "rows/s",
+            [rate for _, rate in batches],
+            at_least=3e6,
+        ),
+        figure("  first touch of this machine's memory", "MB/s", [rate for rate, _ in batches]),
+        figure(f"added delay at {PACED_ROWS:,} messages/s, median", "µs", delays[50]),
+        figure(f"added delay at {PACED_ROWS:,} messages/s, p99", "µs", delays[99], at_most=1000),
+    ]
+
+
+def _with_batch() -> list[Figure]:
     with workbench(Sync.BATCH) as bench:
-        found["single_rows_per_s_sync_batch"] = bench.measure(bench.feed.single, 500)[0]
-        rows = 100 * BATCH_ROWS
-        found["batch_rows_per_s_sync_batch"] = bench.measure(bench.feed.batches, rows)[0]
-    return found
+        single = [bench.measure(bench.feed.single, 200)[0] for _ in range(REPEATS)]
+        batches = [bench.measure(bench.feed.batches, 50 * BATCH_ROWS)[0] for _ in range(REPEATS)]
+    return [
+        figure("one row a message, each synced to disk", "messages/s", single),
+        figure("1,000-row batches, each synced to disk", "rows/s", batches),
+    ]
+
+
+def measure() -> list[Figure]:
+    """Measure with sync=interval, and with sync=batch beside it."""
+    warm_up()
+    return [*_with_interval(), *_with_batch()]
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=2.0)
-    seconds = parser.parse_args().seconds
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    for name, value in measure(seconds).items():
-        target = f"  target {TARGETS[name]:,.0f}" if name in TARGETS else ""
-        print(f"{name:32} {value:>14,.0f}{target}")
+    """Measure and print, with the calibration loop that says how busy the machine is."""
+    for row in table([calibration(), *measure()]):
+        print(f"{row[0]:56} {row[1]:>12} {row[2]:>24} {row[3]:11} {row[4]:>11}  {row[5]}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """The shape of a benchmark's result: a named workload, a figure, and the target it has to meet."""
 
+import mmap
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+
+import numpy as np
 
 from tickloop.core.clock import monotonic_ns
 
@@ -63,6 +66,18 @@ def calibration() -> Figure:
         return total
 
     return figure("calibration loop (interpreter)", "s", [seconds(loop) for _ in range(5)])
+
+
+def touch_memory(gigabytes: float) -> float:
+    """Touch fresh memory and give it back; MB/s.
+
+    A virtual machine gets its pages from its host one by one, at the first touch, and hands back
+    what it does not use. Done before a run that fills pages, this leaves the host's part out.
+    """
+    size = int(gigabytes * (1 << 30))
+    with mmap.mmap(-1, size) as memory:
+        spent = seconds(lambda: np.frombuffer(memory, dtype=np.uint8)[::4096].fill(1))
+    return size / 1e6 / spent
 
 
 def table(figures: Sequence[Figure]) -> list[tuple[str, ...]]:

@@ -13,11 +13,12 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench.figures import Figure, calibration, figure, table  # noqa: E402
+from tests.bench.figures import Figure, calibration, figure, number, table  # noqa: E402
 from tickloop.core.clock import WallClock, iso  # noqa: E402
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -78,51 +79,75 @@ def _machine() -> dict[str, str]:
         platform.processor(),
     )  # fmt: skip
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
-        check=False,
-    ).stdout.strip()  # fmt: skip
+    packages = ("numpy", "numba", "duckdb", "pyarrow")
+    versions = [f"{name} {version(name)}" for name in packages]
     return {
-        "date": iso(WallClock().now())[:10],
-        "commit": commit,
-        "machine": f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}",
-        "versions": ", ".join(
-            f"{name} {number}"
-            for name, number in (
-                ("Python", platform.python_version()),
-                ("NumPy", version("numpy")),
-                ("Numba", version("numba")),
-            )
-        ),
+        "machine": f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}",
+        "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
     }
 
 
-def page(found: dict[str, object]) -> str:
-    """Spell the page of a run."""
-    figures = [
+def _commit() -> str:
+    def told(*command: str) -> str:
+        done = subprocess.run(
+            ["git", *command], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip()
+
+    changed = told("status", "--porcelain", "--untracked-files=no", "--", ":!docs")
+    return told("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
+
+
+def _measured(name: str) -> dict[str, object]:
+    """Measure a suite; note when, of what, and how fast the machine was before and after."""
+    before = calibration()
+    figures = SUITES[name]()
+    return {
+        "date": iso(WallClock().now())[:10],
+        "commit": _commit(),
+        "calibration_s": [round(before.median, 4), round(calibration().median, 4)],
+        "figures": [item.as_json() for item in figures],
+    }
+
+
+def _figures(suite: dict[str, object]) -> list[Figure]:
+    assert isinstance(suite["figures"], list)
+    return [
         Figure(**{name: value for name, value in item.items() if name != "reached"})
-        for suite in found["suites"].values()  # type: ignore[attr-defined]
-        for item in suite
+        for item in suite["figures"]
     ]
-    machine = found["machine"]
-    assert isinstance(machine, dict)
+
+
+def page(found: dict[str, Any]) -> str:
+    """Spell the page of what was measured."""
+    suites = found["suites"]
+    rows = [row for suite in suites.values() for row in table(_figures(suite))]
     lines = [
         "# Benchmarks",
         "",
         "Written by `make bench`, never by hand. The machine is shared and noisy: trust ratios,",
         "and compare the calibration loop before comparing two runs.",
         "",
-        *(f"- {name}: {value}" for name, value in machine.items()),
+        *(f"- {name}: {value}" for name, value in found["machine"].items()),
         "",
         "| " + " | ".join(_HEADINGS) + " |",
         "|---|---:|---:|---|---:|---|",
-        *("| " + " | ".join(row).strip() + " |" for row in table(figures)),
+        *("| " + " | ".join(row).strip() + " |" for row in rows),
+        "",
+        "The calibration loop is two million steps of the interpreter, timed before and after:",
+        "",
+        "| suite | date | commit | calibration loop, s |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {suite['date']} | {suite['commit']} |"
+            f" {' – '.join(map(number, suite['calibration_s']))} |"
+            for name, suite in suites.items()
+        ),
     ]
-    printed = found["printed"]
-    assert isinstance(printed, dict)
-    if printed:
+    if found["printed"]:
         lines += ["", "Beside peers, and without a target:", "", "```"]
-        for name, text in printed.items():
+        for name, text in found["printed"].items():
             lines += [f"# {name}", *text.splitlines(), ""]
         lines[-1] = "```"
     return "\n".join(lines) + "\n"
@@ -143,29 +168,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=[*SUITES, *PRINTED], default=[])
     wanted = parser.parse_args(arguments).only or [*SUITES, *PRINTED]
-    suites = {"calibration": [calibration()]}
+    suites = {}
     for name in filter(wanted.__contains__, SUITES):
         print(f"measuring {name} ...", file=sys.stderr)
-        suites[name] = SUITES[name]()
+        suites[name] = _measured(name)
     printed = {name: _printed(name) for name in PRINTED if name in wanted}
-    for row in (_HEADINGS, *table([item for suite in suites.values() for item in suite])):
+    for row in (_HEADINGS, *(row for suite in suites.values() for row in table(_figures(suite)))):
         print(f"{row[0]:56} {row[1]:>12} {row[2]:>24} {row[3]:11} {row[4]:>11}  {row[5]}")
     for name, text in printed.items():
         print(f"\n# {name}\n{text}")
     _keep(suites, printed)
 
 
-def _keep(suites: dict[str, list[Figure]], printed: dict[str, str]) -> None:
+def _keep(suites: dict[str, dict[str, object]], printed: dict[str, str]) -> None:
     """Put what was measured in place of the last figures of the same suites, and spell the page."""
     try:
         known = json.loads(DATA.read_text())
     except FileNotFoundError:
         known = {"suites": {}, "printed": {}}
-    known["machine"] = _machine()
-    known["suites"] |= {
-        name: [item.as_json() for item in figures] for name, figures in suites.items()
+    merged = {**known["suites"], **suites}
+    known = {
+        "machine": _machine(),
+        "suites": {name: merged[name] for name in SUITES if name in merged},
+        "printed": {**known["printed"], **printed},
     }
-    known["printed"] |= printed
     DATA.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(page(known))
 

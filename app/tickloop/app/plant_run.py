@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tickloop.app import known_units
 from tickloop.app.history import History
 from tickloop.app.password_file import read_passwords
+from tickloop.app.publish_rights import read_rights
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import WallClock, iso
@@ -123,8 +125,10 @@ class PlantRun:
         self.history = History(root, self.store.rdb, adopted)
         self._session: date | None = None
         self.database = Database(root)
+        known_units.recall(self.database, self.symbols, self.plant.instruments)
         self.server: Server | None = None
         self.service: PlantService | None = None
+        self._rights: Callable[[str, str], bool] = _everybody
         self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
         self._flushed_rows = 0
 
@@ -162,6 +166,7 @@ class PlantRun:
         """Open the plant's q port; return its number."""
         wanted = self.config.serve
         queue = wanted.queue_mib * _MIB
+        self._rights = read_rights(wanted, self.plant.catalog.by_name)
         self.service = PlantService(
             self.plant, _Shown(self.database, self.plant),
             ServiceSettings(
@@ -179,6 +184,8 @@ class PlantRun:
         return self.server.port
 
     def _may_publish(self, user: str, table: str) -> bool:
+        if not self._rights(user, table):
+            return False
         self.on_guest()
         return True
 
@@ -203,12 +210,24 @@ class PlantRun:
         if self._session is not None and session != self._session:
             self._end_session(self._session)
         self._session = session
-        if self.store.rows - self._flushed_rows < self.config.store.flush_rows:
+        waiting = self.store.rows - self._flushed_rows
+        is_moving = self._is_moving
+        if waiting < self.config.store.flush_rows:
             return False
-        if self.history.is_merging:
+        if not is_moving:
+            self._flushed_rows = self.store.rows
+            self.history.flush_beside()
+            return True
+        if waiting < 2 * self.config.store.flush_rows:
             return False
+        # The disk is slower than the feed, which has to wait.
         self.flush()
         return True
+
+    @property
+    def _is_moving(self) -> bool:
+        with self._writing("history"):
+            return self.history.is_moving
 
     def _end_session(self, ended: date) -> None:
         """Merge what ended while the capture goes on."""
@@ -258,6 +277,11 @@ class PlantRun:
         self.plant.journal.abandon()
         self.history.close()
         self.directory.release()
+
+
+def _everybody(user: str, table: str) -> bool:
+    """Let everybody who was let in publish."""
+    return True
 
 
 def _nothing() -> None:

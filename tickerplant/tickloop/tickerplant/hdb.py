@@ -59,7 +59,7 @@ def write_partition(
     fractional: bool = False,
     also: Sequence[Table] = (),
     door: FileDoor = OS_DOOR,
-    threads: int = 2,
+    threads: int = 4,
 ) -> Written:
     """Add rows to a table's partition: parted by symbol, in seq order within each symbol.
 

@@ -207,7 +207,7 @@ class Scanner:
     """Finds messages of a catalog's tables in log bytes."""
 
     def __init__(
-        self, catalog: Catalog, *, at_a_time: int = 8192, bytes_at_a_time: int = 4 << 20
+        self, catalog: Catalog, *, at_a_time: int = 4096, bytes_at_a_time: int = 8 << 20
     ) -> None:
         layouts = [Layout(table, catalog.fractional) for table in catalog]
         self.layouts = layouts

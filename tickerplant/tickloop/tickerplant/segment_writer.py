@@ -31,7 +31,7 @@ from tickloop.tickerplant.segment import (
 HEAP_START = 1 << 16
 # Columns of at least as many rows are written by the system: it makes room for many pages at a
 # time, where a store into a mapped hole traps once a page.
-BULK_ROWS = 4096
+BULK_ROWS = 2048
 # From here on a column is 2 MB: large enough for the system to map it a large page at a time.
 _LARGE_ROWS = 1 << 18
 

@@ -1,11 +1,12 @@
 """q sessions as connections get them: the user's tables, and what is denied answers 'access."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from tickloop.analytics.gateway.rights import Rights
 from tickloop.analytics.q import standard
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.mounted import refresh
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.session import Session
 from tickloop.analytics.q.values import Builtin, Value
@@ -23,7 +24,7 @@ class Language:
         columns: int = CONSOLE_COLUMNS,
     ) -> None:  # fmt: skip
         self.session = Session(rows=rows, columns=columns, files=rights.outside)
-        _mount(self.session, database)
+        standard.mount(self.session, database.root)
         self._denied = rights.denied
         self._at_first = self._settings()
         self._names_at_first = dict(self.session.names.plain)
@@ -67,6 +68,7 @@ class Language:
     def _begun(self) -> Iterator[None]:
         self.session.interrupted = False
         self.session.calls = 0
+        refresh(self.session)
         with denied(self._denied):
             yield
 
@@ -100,8 +102,3 @@ def _refusal(name: str) -> Callable[..., Value]:
         raise QError("access", f"this user may not call {name}; an administrator gives rights")
 
     return refuse
-
-
-def _mount(session: Session, database: Database) -> None:
-    with suppress(ModuleNotFoundError):
-        standard.mount(session, database)
