@@ -1,6 +1,7 @@
 """What every session starts with: the verbs of all parts, computed names, the console."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
 
 
+@cache
 def load() -> None:
     """Import every module of the engine, so that all verbs are registered."""
     for module in iter_modules(q.__path__):
