@@ -95,6 +95,7 @@ def test_a_file_of_every_section_is_read(tmp_path: Path) -> None:
         ("[plant]\nzone = '../etc'", "FILE:2: plant.zone: '../etc' seen, a time zone"),
         ("[tables]\nmine = 1", "FILE:2: tables.mine: 1 (int) seen, a table expected"),
         ("[tables.mine]\na = 'int'\nb = 2", "FILE:3: tables.mine.b: 2 (int) seen, a string"),
+        ("[serve.publish]\na = 'trade'\nb = 2", "FILE:3: serve.publish.b: 2 (int) seen, a string"),
         ("a = 1\n\n[plant", "FILE:3: not TOML: "),
         (
             "[serve]\nport = 1\nport = 2",
@@ -166,7 +167,13 @@ CONFIGS = st.builds(
     Config,
     plant=PLANTS,
     feed=st.builds(FeedConfig, depth_levels=WHOLE, cut_ms=NUMBERS, binance_rest=TEXT),
-    serve=st.builds(ServeConfig, host=TEXT, port=st.integers(0, 65535), password_file=TEXT),
+    serve=st.builds(
+        ServeConfig,
+        host=TEXT,
+        port=st.integers(0, 65535),
+        password_file=TEXT,
+        publish=st.dictionaries(TEXT, TEXT, max_size=3),
+    ),
     store=st.builds(StoreConfig, flush_rows=WHOLE, fractional=st.booleans()),
     schema=TEXT,
     tables=st.dictionaries(TEXT, st.dictionaries(TEXT, TEXT, max_size=3), max_size=3),

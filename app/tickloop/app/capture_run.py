@@ -140,13 +140,19 @@ def _summary(feed: Feed, run: PlantRun, kept: Kept, seconds: float) -> Summary:
 
 
 def _keep_aside(feed: Feed, root: Path) -> None:
-    """Write refused messages where a person can look at them."""
+    """Write refused messages where a person can look at them, beside those of earlier runs."""
     if not feed.health.aside:
         return
     folder = root / "aside"
     folder.mkdir(exist_ok=True)
     for offset, body in feed.health.aside:
-        (folder / f"byte-{offset}.bin").write_bytes(body)
+        path = folder / f"byte-{offset}.bin"
+        again = 1
+        # Live feeds have no file to point into: buffers are used again, and so are offsets.
+        while path.exists():
+            again += 1
+            path = folder / f"byte-{offset}-{again}.bin"
+        path.write_bytes(body)
 
 
 def _complain(feed: Feed, stop: Stop, *, is_live: bool, is_whole: bool) -> None:

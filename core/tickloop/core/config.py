@@ -48,6 +48,8 @@ class FeedConfig:
     binance_rest: str = "https://api.binance.com"
     live_attempts: int = field(default=10, metadata=_at_least(1, "connections or requests"))
     record: str = ""  # a new .gz file that gets every raw frame of binance-live
+    # HOST:PORT of a capture's MoldUDP64 lines, comma-separated; empty: the busiest channel's.
+    pcap_channel: str = ""
     mold_interface: str = "127.0.0.1"
     mold_rewinder: str = ""  # HOST:PORT that lost MoldUDP64 messages are asked for
     soup_user: str = ""
@@ -61,6 +63,8 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = field(default=5010, metadata={"minimum": 0, "maximum": 65535, "unit": "port"})
     password_file: str = ""
+    # user -> the tables, divided by spaces, that he may publish into; empty: everybody, all.
+    publish: dict[str, str] = field(default_factory=dict)
     queue_mib: int = field(default=64, metadata=_at_least(1, "MiB a subscriber"))
     slow: Literal["disconnect", "spill", "conflate"] = "spill"
 
@@ -270,7 +274,7 @@ def as_toml(config: object, section: str = "") -> str:
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
             nested.append(as_toml(value, f"{section}{item.name}."))
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and item.type != dict[str, str]:
             for name, columns in value.items():
                 body = "".join(f"{_key(key)} = {_toml(entry)}\n" for key, entry in columns.items())
                 nested.append(f"[{section}{item.name}.{_key(name)}]\n{body}\n")
@@ -287,6 +291,8 @@ def _toml(value: object) -> str:
     if isinstance(value, str):
         # JSON escapes what TOML wants escaped, all but the delete character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(key)} = {_toml(each)}" for key, each in value.items()) + "}"
     return repr(value)
 
 

@@ -143,6 +143,11 @@ class Database:
         return self.snapshot().tables
 
     @property
+    def is_empty(self) -> bool:
+        """Tell whether there is neither a capture nor a kdb+ database to ask."""
+        return self.snapshot().manifest is _EMPTY
+
+    @property
     def symbols(self) -> Sequence[str]:
         """Names by symbol id, as they are now."""
         path = self.root / "db" / "sym"

@@ -38,7 +38,8 @@ from tickloop.analytics.q.values import (
 if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
 
-Change = Callable[[Value, Value], Value]
+# What makes the new item of the old and the given; None is plain assignment.
+Change = Callable[[Value, Value], Value] | None
 Path = Sequence[Value]
 
 
@@ -49,7 +50,7 @@ def amend_at_depth(
     if function is None or (isinstance(function, Builtin) and function.name == ":"):
         if len(path) == 1 and (quick := _quick(value, path[0], given)) is not None:
             return quick
-        return _amend(session, value, path, lambda old, new: new, given)
+        return _amend(session, value, path, None, given)
     if len(path) == 1 and (joined := _atomic(session, value, path[0], function, given)) is not None:
         return joined
     return _amend(
@@ -103,14 +104,14 @@ def _atomic(
 
 def _amend(session: "Session", value: Value, path: Path, change: Change, given: Value) -> Value:
     if not path:
-        return change(value, given)
+        return given if change is None else change(value, given)
     first, rest = path[0], path[1:]
     if isinstance(value, Table) and rest and names_of(first) is None:
         return _cells(session, value, first, rest, change, given)
     if isinstance(first, Nil):
         first = _all_of(value)
     if _chooses_one(value, first):
-        old = at(session, value, first)
+        old = at(session, value, first) if rest or change is not None else Nil()
         return put(session, value, first, _amend(session, old, rest, change, given))
     places = items_of(first)
     if is_list(given) or isinstance(given, Table):

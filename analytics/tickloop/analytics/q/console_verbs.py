@@ -54,7 +54,7 @@ def one_line(session: Interpreter, value: Value) -> Value:
     return chars(spell(value, session.precision))
 
 
-@register("string", rank=1, shown="$:", session=True, atomic=True)
+@register("string", "$:", rank=1, shown="$:", session=True, atomic=True)
 def string(session: Interpreter, value: Value) -> Value:
     """Write every atom of a value as a string."""
     return _strings(value, session.precision)

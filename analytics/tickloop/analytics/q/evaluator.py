@@ -7,9 +7,9 @@ from tickloop.analytics.q.assignment import compile_assign
 from tickloop.analytics.q.control import compile_control
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.functions import apply
-from tickloop.analytics.q.lambdas import Body, Code, Frame, ReturnSignal
+from tickloop.analytics.q.lambdas import SELF, Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.literal_tables import compile_table
-from tickloop.analytics.q.parser import names_in
+from tickloop.analytics.q.naming import names_in
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.scope import Scope, assigned_names
 from tickloop.analytics.q.syntax import (
@@ -56,6 +56,9 @@ def compile_node(node: Node, scope: Scope) -> Code:
 def builtin(name: str, position: int) -> Builtin:
     """Find a built-in by its spelling."""
     found = BUILTINS.get(name)
+    if found is None and name.endswith(":"):
+        # `$:` is how the console shows `string`, and may be written for it.
+        found = next((known for known in BUILTINS.values() if known.name == name), None)
     if found is None:
         raise QError("nyi", f"{name} is not part of this engine", position)
     return found
@@ -271,6 +274,8 @@ def compile_function(node: Function, scope: Scope) -> Body:
     local = assigned_names(node.statements)
     for _, pattern in node.patterns:
         local |= names_in(pattern)
+    if SELF in names_in(node.statements):
+        local.add(SELF)
     for name in sorted(local):
         slots.setdefault(name, len(slots))
     inner = Scope(scope.session, scope.namespace, slots, is_function=True)
@@ -291,7 +296,7 @@ def compile_function(node: Function, scope: Scope) -> Body:
         result,
         len(slots) - len(node.parameters),
         node.position,
-        tuple(slots),
+        slots.get(SELF),
     )
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.ranks import has_missing
 from tickloop.analytics.q.registry import call
 from tickloop.analytics.q.values import (
     DTYPES,
-    MISSING,
     NULLS,
     Array,
     Atom,
@@ -26,6 +26,7 @@ from tickloop.analytics.q.values import (
     Vector,
     collect,
     count_of,
+    is_atom,
     is_keyed_table,
     item_at,
     items_of,
@@ -44,7 +45,7 @@ Indexes = Sequence[Value]
 
 def index(session: "Session", value: Value, indexes: Indexes) -> Value:
     """Index a list, dictionary or table, one index for each level; `::` takes a whole level."""
-    if MISSING in indexes:
+    if has_missing(indexes):
         indexes = [Nil() if isinstance(item, Missing) else item for item in indexes]
     first = indexes[0]
     if len(indexes) == 1:
@@ -61,14 +62,20 @@ def _deep(session: "Session", value: Value, first: Value, rest: Indexes) -> Valu
         return _each(session, value, items_of(value), rest)
     chosen = at(session, value, first)
     if _is_one(value, first):
-        return session.apply(chosen, rest)
+        return _further(session, chosen, rest)
     if isinstance(chosen, Table):
         return _deep(session, chosen, Nil(), rest)
     return _each(session, value, items_of(chosen), rest)
 
 
 def _each(session: "Session", value: Value, chosen: Sequence[Value], rest: Indexes) -> Value:
-    return collect([session.apply(item, rest) for item in chosen])
+    return collect([_further(session, item, rest) for item in chosen])
+
+
+def _further(session: "Session", item: Value, rest: Indexes) -> Value:
+    if is_atom(item):
+        raise QError("rank", "more indexes than the list is deep")
+    return session.apply(item, rest)
 
 
 def _is_one(value: Value, first: Value) -> bool:
@@ -288,7 +295,9 @@ def _keyed_row(session: "Session", value: Dictionary, keys: Table, key: Value) -
 
 def _as_keys(keys: Table, key: Value) -> Value:
     """Turn what indexes a keyed table into rows of its keys."""
-    if isinstance(key, Table | Dictionary):
+    if isinstance(key, Table):
+        return Table(keys.names, tuple(column_of(key, name) for name in keys.names))
+    if isinstance(key, Dictionary):
         return key
     width = len(keys.columns)
     items = items_of(key)

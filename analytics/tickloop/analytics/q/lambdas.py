@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from tickloop.analytics.q.depth import CALLS_MAX
 from tickloop.analytics.q.errors import QError
-from tickloop.analytics.q.values import MISSING, NIL, Lambda, List, Projection, Value
+from tickloop.analytics.q.ranks import has_missing
+from tickloop.analytics.q.values import NIL, Lambda, List, Projection, Value
 
 if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 Frame: TypeAlias = list[Value]
 Code: TypeAlias = Callable[[Frame], Value]
 
-CALLS_MAX = 1_000
+SELF = ".z.s"  # the function that runs, inside of it
+FRAMES_MAX = 20  # of the calls that an error tells of
 EMPTY = List(())
 
 
@@ -35,7 +38,7 @@ class Body:
     result: Code | None
     locals_beyond: int
     start: int
-    names: tuple[str, ...]
+    self_slot: int | None
 
 
 def apply_lambda(session: "Session", function: Lambda, arguments: Sequence[Value]) -> Value:
@@ -46,12 +49,14 @@ def apply_lambda(session: "Session", function: Lambda, arguments: Sequence[Value
         if count > max(rank, 1):
             raise QError("rank", f"a function of {rank} arguments is given {count}")
         return Projection(function, tuple(arguments))
-    if MISSING in arguments:
+    if has_missing(arguments):
         return Projection(function, tuple(arguments))
     body = function.body
     if not isinstance(body, Body) or body.session is not session:
         body = session.body_of(function)
     frame = [*arguments[:rank], *([EMPTY] * body.locals_beyond)]
+    if body.self_slot is not None:
+        frame[body.self_slot] = function
     return _run(session, function, body, frame)
 
 
@@ -81,7 +86,7 @@ def interruption() -> QError:
 
 def _leave(error: QError, function: Lambda, body: Body) -> None:
     """Note the function in the error: from here on, positions are those of its caller."""
-    if not error.is_signal:
+    if not error.is_signal and len(error.frames) < FRAMES_MAX:
         place = None if error.position is None else error.position - body.start
         error.frames.append((function.source, place))
     error.is_signal = False

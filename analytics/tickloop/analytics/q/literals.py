@@ -234,6 +234,8 @@ def _convert(item: Item, kind: QType, word: str) -> Simple:
             return -INFINITIES[kind] if special[1] else INFINITIES[kind]
     if own is QType.FLOAT and (special := _SPECIAL.fullmatch(word)) is not None:
         return _convert((QType.LONG, 0), kind, word.upper())
+    if kind is QType.MONTH and (month := _calendar(word + "m")) is not None:
+        return month[1]
     if own is QType.LONG and kind is not QType.GUID:
         if kind is QType.BOOLEAN:
             return bool(value)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.registry import CONSTANTS
 from tickloop.analytics.q.values import NIL, Dictionary, List, Table, Value, names_of, symbols
 from tickloop.analytics.q.views import View
 from tickloop.analytics.q.words import RESERVED
@@ -25,6 +26,8 @@ class Names:
             return found
         if name in self.computed:
             return self.computed[name]()
+        if name in CONSTANTS:
+            return CONSTANTS[name]
         if name == ".":
             return self._root()
         if name.startswith(".") and (space := self._namespace(name)) is not None:

@@ -3,8 +3,15 @@
 from collections.abc import Callable
 from functools import lru_cache
 
+from tickloop.analytics.q.depth import TEXT_MAX
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.lexer import Kind, Token, tokens
+from tickloop.analytics.q.naming import (
+    column_name,
+    implicit_parameters,
+    unique_names,
+    unwrapped,
+)
 from tickloop.analytics.q.syntax import (
     Apply,
     Assign,
@@ -29,9 +36,8 @@ from tickloop.analytics.q.template_parser import parse_template
 from tickloop.analytics.q.values import NIL, List, chars
 from tickloop.analytics.q.words import CONTROL, INFIX, RESERVED, TEMPLATES
 
-# How deep expressions may nest; each level costs the interpreter a few of its own calls.
-DEPTH_MAX = 1_000
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
+# What follows a colon that is a verb rather than a return.
+_NO_RETURN = (Kind.CLOSE, Kind.SEMICOLON, Kind.END, Kind.ITERATOR)
 _CLAUSE_WORDS = ("by", "from", "where")
 
 
@@ -134,8 +140,8 @@ class Parser:
     def expression(self) -> Node:
         """Read one expression; QError 'limit if it nests too deep."""
         self._depth += 1
-        if self._depth > DEPTH_MAX:
-            raise QError("limit", f"expressions nest {DEPTH_MAX} deep at most", self.token.start)
+        if self._depth > TEXT_MAX:
+            raise QError("limit", f"expressions nest {TEXT_MAX} deep at most", self.token.start)
         try:
             return self._expression()
         finally:
@@ -158,7 +164,7 @@ class Parser:
         token = self.token
         if token.kind is Kind.VERB and token.text == ":":
             after = self._tokens[self._at + 1]
-            if after.kind not in (Kind.CLOSE, Kind.SEMICOLON, Kind.END) and after.text != "[":
+            if after.text != "[" and after.kind not in _NO_RETURN:
                 self.advance()
                 return Return(self.expression(), token.start)
         if token.kind is Kind.ITERATOR and token.text == "'" and self._signals():
@@ -217,7 +223,11 @@ class Parser:
 
     def _assignment(self, left: Node) -> Node | None:
         token = self.token
-        if token.kind is not Kind.VERB or not token.text.endswith(":") or not _is_target(left):
+        if token.kind is not Kind.VERB or not token.text.endswith(":"):
+            return None
+        if isinstance(left, Verb) and left.name in RESERVED and token.text in (":", "::"):
+            raise QError("assign", f"{left.name} is a word of the language", token.start)
+        if not _is_target(left):
             return None
         text = token.text
         if text in ("0:", "1:", "2:"):
@@ -423,68 +433,3 @@ def _parenthesised(node: Node) -> Node:
     if isinstance(node, Verb | Derived | Name | Apply | Train | Assign | Template):
         return Block((node,), node.position)
     return node
-
-
-def unwrapped(node: Node) -> Node:
-    """Take away parentheses."""
-    while isinstance(node, Block) and len(node.statements) == 1 and node.statements[0] is not None:
-        node = node.statements[0]
-    return node
-
-
-def column_name(node: Node) -> str:
-    """Name a column that was given none: by the name that leads its expression, else x."""
-    node = unwrapped(node)
-    if isinstance(node, Name):
-        last = node.name.rpartition(".")[2]
-        return "x" if last == "i" else last
-    if isinstance(node, Assign):
-        return column_name(node.target)
-    if isinstance(node, Apply):
-        function = node.function
-        operator = isinstance(function, Verb) and function.name not in RESERVED
-        if isinstance(function, Name) and node.style == "bracket" and len(node.arguments) == 1:
-            argument = node.arguments[0]
-            return column_name(argument) if argument is not None else "x"
-        chosen = node.arguments[0] if operator else node.arguments[-1]
-        return column_name(chosen) if chosen is not None else "x"
-    return "x"
-
-
-def unique_names(columns: list[tuple[str, Node]]) -> Columns:
-    """Number names that come again: x, x1, x2."""
-    taken: set[str] = set()
-    unique: list[tuple[str, Node]] = []
-    for name, node in columns:
-        chosen, number = name, 0
-        while chosen in taken:
-            number += 1
-            chosen = f"{name}{number}"
-        taken.add(chosen)
-        unique.append((chosen, node))
-    return tuple(unique)
-
-
-def implicit_parameters(statements: tuple[Node | None, ...]) -> tuple[str, ...]:
-    """Find x y z in the body of a lambda; one that uses none takes x."""
-    seen = {name for statement in statements for name in names_in(statement)}
-    for count, name in ((3, "z"), (2, "y")):
-        if name in seen:
-            return ("x", "y", "z")[:count]
-    return ("x",)
-
-
-def names_in(node: object) -> set[str]:
-    """List the names in a tree, those inside of lambdas left out."""
-    if isinstance(node, Name):
-        return {node.name}
-    if isinstance(node, Function) or node is None:
-        return set()
-    found: set[str] = set()
-    if isinstance(node, tuple):
-        for item in node:
-            found |= names_in(item)
-    elif hasattr(node, "__dataclass_fields__") and not isinstance(node, Constant | Verb):
-        for field in node.__dataclass_fields__:
-            found |= names_in(getattr(node, field))
-    return found

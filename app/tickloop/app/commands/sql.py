@@ -50,7 +50,6 @@ def sql(
     from tickloop.analytics import result
     from tickloop.analytics.sql import SqlSession
     from tickloop.tickerplant.database import Database
-    from tickloop.tickerplant.history import KdbHistory
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is for files: add --output FILE")
@@ -60,12 +59,13 @@ def sql(
         given = sys.stdin.buffer.read() if statement == "-" else os.fsencode(statement)
         statement = _decoded(given)
     root = newest_data(data)
-    if not (root / "manifest.json").exists() and KdbHistory(root, "").is_empty:
+    database = Database(root)
+    if database.is_empty:
         raise DataDirectoryError(
             f"{root} holds neither a capture nor a kdb+ database; `tickloop run --data DIR` makes"
             " one to ask"
         )
-    session = SqlSession(Database(root), memory=memory)
+    session = SqlSession(database, memory=memory)
     if statement is None:
         _console(session, form)
         return
