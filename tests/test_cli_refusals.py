@@ -1,6 +1,7 @@
 """Wrong input to the command ends with a sentence to act on, and leaves nothing behind."""
 
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable
@@ -143,7 +144,8 @@ def test_the_same_feed_twice_is_refused_appended_or_begun_again(day: Path) -> No
     (before,) = sql(day, "SELECT count(*) n, sum(size) s, max(seq) q FROM trade")
     tickloop(*command).refused("already holds synthetic:2024-01-02", "--append", "--fresh")
     assert sql(day, "SELECT count(*) n, sum(size) s, max(seq) q FROM trade") == [before]
-    good(*command, "--append")
+    appended = good(*command, "--append").out
+    assert re.search(r"times +[\d,]+ rows are older than the last one that was here", appended)
     (twice,) = sql(day, "SELECT count(*) n, sum(size) s, max(seq) q FROM trade")
     assert (int(twice["n"]), int(twice["s"])) == (2 * int(before["n"]), 2 * int(before["s"]))
     tickloop(*command).refused("already holds")

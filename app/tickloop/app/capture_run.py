@@ -127,6 +127,7 @@ def _summary(feed: Feed, run: PlantRun, kept: Kept, seconds: float) -> Summary:
     return summarise(
         feed, run.directory.root, seconds, refused=run.plant.refused, recovered=run.recovered,
         cut_tails=run.plant.journal.cut_tails, new_rows=run.plant.rows, resumed=kept.resumed,
+        raised=run.plant.raised_times,
     )  # fmt: skip
 
 
