@@ -139,6 +139,26 @@ def test_a_directory_that_cannot_be_written_is_refused(
     done.refused(str(folder / "day"), "cannot be written", "another --data")
 
 
+@pytest.mark.parametrize(
+    ("kind", "content", "said"),
+    [
+        ("itch", b"", "an empty file seen"),
+        ("itch", b"# A letter, not a feed\n", "is this an ITCH 5.0 file"),
+        ("lobster", b"# A letter, not a feed\n", "a LOBSTER message .* expected"),
+    ],
+)
+def test_a_wrong_file_is_called_that_before_a_date_or_symbol_is_asked_for(
+    tmp_path: Path, kind: str, content: bytes, said: str
+) -> None:
+    path = tmp_path / "letter"
+    path.write_bytes(content)
+    done = tickloop("run", "--feed", f"{kind}:{path}", "--data", tmp_path / "day")
+    done.refused(said)
+    assert "--date" not in done.err
+    assert "--symbol" not in done.err
+    assert not (tmp_path / "day").exists()
+
+
 def test_the_same_feed_twice_is_refused_appended_or_begun_again(day: Path) -> None:
     command = ("run", "--feed", FEED, *SMALL, "--data", day)
     (before,) = sql(day, "SELECT count(*) n, sum(size) s, max(seq) q FROM trade")
