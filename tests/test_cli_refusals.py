@@ -159,6 +159,33 @@ def test_a_wrong_file_is_called_that_before_a_date_or_symbol_is_asked_for(
     assert not (tmp_path / "day").exists()
 
 
+def test_a_bad_configuration_is_refused_by_commands_that_need_none_of_its_keys(
+    tmp_path: Path, day: Path
+) -> None:
+    (tmp_path / "bad.toml").write_text("[plant]\nnam = 'x'\n")
+    told = ("bad.toml:2: plant.nam: unknown key; did you mean 'name'",)
+    option = ("--data", day, "--config", tmp_path / "bad.toml")
+    tickloop("sql", *option, "SELECT 1").refused(*told)
+    tickloop("journal", "verify", *option).refused(*told)
+    tickloop("hdb", "info", *option).refused(*told)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("schema = 'absent.q'\n", "absent.q: cannot be read"),
+        ("[tables.trade]\nprice = 'float'\n", "'trade' is one of tickloop's own names"),
+    ],
+)
+def test_tables_that_cannot_be_leave_no_directory_behind(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "tables.toml").write_text(text)
+    option = ("--data", tmp_path / "day", "--config", tmp_path / "tables.toml")
+    tickloop("run", "--feed", FEED, *SMALL, *option).refused(said)
+    assert not (tmp_path / "day").exists()
+
+
 def test_the_same_feed_twice_is_refused_appended_or_begun_again(day: Path) -> None:
     command = ("run", "--feed", FEED, *SMALL, "--data", day)
     (before,) = sql(day, "SELECT count(*) n, sum(size) s, max(seq) q FROM trade")
