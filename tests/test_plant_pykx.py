@@ -265,6 +265,8 @@ def test_a_data_frame_is_published_by_column_name(
 ) -> None:
     pandas = pytest.importorskip("pandas")
     q = connect(plant)
+    # This plant's clock is its feed's: it has one from the first row with a time on.
+    q.upd("trade", pandas.DataFrame({"time": stamped(0, 1), "sym": ["AAPL"]}))
     before = q("count trade").py()
     q.upd(
         "trade",

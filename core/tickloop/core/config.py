@@ -71,6 +71,18 @@ class ServeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryConfig:
+    """Where questions are answered, by how many workers; hosts and passwords are [serve]'s."""
+
+    q_port: int = field(default=5011, metadata={"minimum": 0, "maximum": 65535, "unit": "port"})
+    pg_port: int = field(default=5433, metadata={"minimum": 0, "maximum": 65535, "unit": "port"})
+    workers: int = field(default=0, metadata=_at_least(0, "at once; 0: one more than cores"))
+    processes: int = field(default=64, metadata=_at_least(4, "workers, with those kept for one"))
+    connections: int = field(default=1000, metadata=_at_least(1, "connections"))
+    rights: str = ""  # a TOML file of what each user may ask and what it may cost
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
     """Today's rows and history."""
 
@@ -85,6 +97,7 @@ class Config:
     plant: PlantConfig = field(default_factory=PlantConfig)
     feed: FeedConfig = field(default_factory=FeedConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    query: QueryConfig = field(default_factory=QueryConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     schema: str = ""  # a kdb+ schema file (`sym.q` style) with more tables
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> q type

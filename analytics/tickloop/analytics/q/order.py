@@ -1,0 +1,148 @@
+"""The order of items: nulls first, symbols by name, mixed lists by type, rows column by column."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tickloop.analytics.q.errors import type_error
+from tickloop.analytics.q.kinds import Positions, order_keys
+from tickloop.analytics.q.values import (
+    Array,
+    Atom,
+    Attribute,
+    Dictionary,
+    Enumerated,
+    List,
+    QType,
+    Table,
+    Value,
+    Vector,
+    items_of,
+    plain,
+    type_of,
+)
+
+_COUNTED = 1 << 16  # widest range of integers that is sorted by counting
+
+
+def ascending(value: Value) -> Positions:
+    """Give the positions that sort a list, table or dictionary's values, ties in their order."""
+    if isinstance(value, Vector | Enumerated) and value.attribute is Attribute.SORTED:
+        return np.arange(len(value), dtype=np.int64)
+    return _sorting(value, descending=False)
+
+
+def descending(value: Value) -> Positions:
+    """Give the positions that sort downwards, ties in their order."""
+    return _sorting(value, descending=True)
+
+
+def _sorting(value: Value, *, descending: bool) -> Positions:
+    value = plain(value)
+    if isinstance(value, Vector):
+        return sort_numbers(order_keys(value), descending=descending)
+    if isinstance(value, Table):
+        return sort_rows([dense(column) for column in value.columns], descending=descending)
+    if isinstance(value, Dictionary):
+        return _sorting(value.values, descending=descending)
+    if isinstance(value, List):
+        return sort_numbers(dense(value), descending=descending)
+    raise type_error("an atom seen, a list needed")
+
+
+def sort_numbers(keys: Array, *, descending: bool = False) -> Positions:
+    """Give the stable order of integers (or guids as pairs)."""
+    if descending:
+        # The reverse of a stable sort of the reversed list keeps ties in their order.
+        return len(keys) - 1 - sort_numbers(keys[::-1])[::-1]
+    if keys.dtype.kind in "iu" and keys.dtype.itemsize > 2 and len(keys):
+        low, high = int(keys.min()), int(keys.max())
+        if high - low < _COUNTED:
+            # NumPy sorts 16-bit integers by radix, in linear time.
+            keys = (keys - low).astype(np.uint16)
+    return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
+
+
+def sort_rows(columns: Sequence[Array], *, descending: bool = False) -> Positions:
+    """Give the stable order of rows, the first column before the others."""
+    if not columns:
+        return np.empty(0, dtype=np.int64)
+    order = sort_numbers(columns[-1], descending=descending)
+    for column in columns[-2::-1]:
+        order = order[sort_numbers(column[order], descending=descending)]
+    return order
+
+
+def dense(value: Value) -> Array:
+    """Give integers in the order of a column's items."""
+    value = plain(value)
+    if isinstance(value, Vector):
+        keys = order_keys(value)
+        if value.type is QType.GUID:
+            return np.unique(keys, return_inverse=True)[1]
+        return keys
+    if isinstance(value, Table):
+        order = _sorting(value, descending=False)
+        return _ranks(order, items_of(value))
+    items = items_of(value)
+    compared = functools.cmp_to_key(compare)
+    order = np.array(sorted(range(len(items)), key=lambda i: compared(items[i])), dtype=np.int64)
+    return _ranks(order, items)
+
+
+def _ranks(order: Positions, items: Sequence[Value]) -> Positions:
+    """Number items in their order, equal ones alike."""
+    ranks = np.zeros(len(items), dtype=np.int64)
+    rank = 0
+    for before, position in zip(order[:-1].tolist(), order[1:].tolist(), strict=True):
+        rank += compare(items[before], items[position]) != 0
+        ranks[position] = rank
+    return ranks
+
+
+def compare(left: Value, right: Value) -> int:
+    """Compare two values: by type, then items one by one, then length; -1, 0 or 1."""
+    left, right = plain(left), plain(right)
+    if isinstance(left, Atom) and isinstance(right, Atom):
+        if left.type is right.type:
+            return _sign(_atom_key(left), _atom_key(right))
+        return _sign(left.type, right.type)
+    if isinstance(left, Atom) or isinstance(right, Atom):
+        return _sign(abs(type_of(left)), abs(type_of(right))) or (
+            -1 if isinstance(left, Atom) else 1
+        )
+    if isinstance(left, Dictionary) and isinstance(right, Dictionary):
+        return compare(left.values, right.values)
+    if type_of(left) != type_of(right) and not {type_of(left), type_of(right)} & {0}:
+        return _sign(type_of(left), type_of(right))
+    return _compare_items(items_of(left), items_of(right))
+
+
+def _compare_items(left: Sequence[Value], right: Sequence[Value]) -> int:
+    for ours, theirs in zip(left, right, strict=False):
+        difference = compare(ours, theirs)
+        if difference:
+            return difference
+    return _sign(len(left), len(right))
+
+
+def _atom_key(atom: Atom) -> tuple[bool, object]:
+    if atom.type is QType.SYMBOL:
+        return True, str(atom.value).encode("utf-8", "surrogateescape")
+    return atom.value == atom.value, 0 if atom.value != atom.value else atom.value
+
+
+def _sign(left: Any, right: Any) -> int:
+    return int(left > right) - int(left < right)
+
+
+def is_ascending(value: Value) -> bool:
+    """Tell whether no item is less than the one before it."""
+    value = plain(value)
+    if isinstance(value, Table):
+        order = _sorting(value, descending=False)
+        return bool((np.diff(order) > 0).all())
+    keys = dense(value)
+    return bool((keys[1:] >= keys[:-1]).all())
