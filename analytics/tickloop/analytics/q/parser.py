@@ -30,6 +30,8 @@ from tickloop.analytics.q.template_parser import parse_template
 from tickloop.analytics.q.values import NIL, List, chars
 from tickloop.analytics.q.words import CONTROL, INFIX, RESERVED, TEMPLATES
 
+# What follows a colon that is a verb rather than a return.
+_NO_RETURN = (Kind.CLOSE, Kind.SEMICOLON, Kind.END, Kind.ITERATOR)
 _CLAUSE_WORDS = ("by", "from", "where")
 
 
@@ -156,7 +158,7 @@ class Parser:
         token = self.token
         if token.kind is Kind.VERB and token.text == ":":
             after = self._tokens[self._at + 1]
-            if after.kind not in (Kind.CLOSE, Kind.SEMICOLON, Kind.END) and after.text != "[":
+            if after.text != "[" and after.kind not in _NO_RETURN:
                 self.advance()
                 return Return(self.expression(), token.start)
         if token.kind is Kind.ITERATOR and token.text == "'" and self._signals():
@@ -215,7 +217,11 @@ class Parser:
 
     def _assignment(self, left: Node) -> Node | None:
         token = self.token
-        if token.kind is not Kind.VERB or not token.text.endswith(":") or not _is_target(left):
+        if token.kind is not Kind.VERB or not token.text.endswith(":"):
+            return None
+        if isinstance(left, Verb) and left.name in RESERVED and token.text in (":", "::"):
+            raise QError("assign", f"{left.name} is a word of the language", token.start)
+        if not _is_target(left):
             return None
         text = token.text
         if text in ("0:", "1:", "2:"):
