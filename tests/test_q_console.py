@@ -297,7 +297,8 @@ SQUARE = Lambda("{x*x}", ("x",), None)
     ("value", "text"),
     [
         (Enumerated(SYM, np.array([0, 2])), "`sym$`a`c"),
-        (Enumerated(SYM, np.array([1]), Attribute.PARTED), "`p#,`sym$`b"),
+        (Enumerated(SYM, np.array([1]), Attribute.PARTED), "`p#`sym$`p#,`b"),
+        (Enumerated(SYM, np.array([], dtype=np.int64)), "`sym$`symbol$()"),
         (EnumeratedAtom(SYM, 1), "`sym$`b"),
         (EnumeratedAtom(SYM, -1), "`sym$`"),
         (Table.of({"s": Enumerated(SYM, np.array([0, -1]))}), "s\n-\na\n "),

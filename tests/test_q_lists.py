@@ -2,6 +2,7 @@
 
 import bisect
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tickloop.analytics.q.lists import shifted
 from tickloop.analytics.q.sets import cross, distinct, except_, group_, inter, union, where
 from tickloop.analytics.q.sorting import asc, desc, rank, xrank
 from tickloop.analytics.q.taking import cut, drop, reverse, rotate, sublist, take
-from tickloop.analytics.q.values import List, Value, chars, collect, long, symbols
+from tickloop.analytics.q.values import List, QType, Value, chars, collect, long, symbols, vector
 
 NUMBERS = st.lists(st.integers(-4, 9), max_size=20)
 NAMES = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=20)
@@ -130,6 +131,15 @@ def test_sorts_and_ranks(items: list[int]) -> None:
     assert python(desc(column)) == sorted(items, reverse=True)
     order = sorted(range(len(items)), key=lambda i: items[i])
     assert python(rank(column)) == [order.index(i) for i in range(len(items))]
+
+
+@given(st.lists(st.sampled_from([None, -1.5, 0.0, 2.0, math.inf, -math.inf]), max_size=9))
+def test_null_floats_sort_first_and_last(items: list[float | None]) -> None:
+    values = vector(QType.FLOAT, [math.nan if item is None else item for item in items])
+    known = sorted(item for item in items if item is not None)
+    nulls = [None] * items.count(None)
+    assert python(asc(values)) == nulls + known
+    assert python(desc(values)) == known[::-1] + nulls
 
 
 @given(st.integers(1, 6), NUMBERS.filter(bool))

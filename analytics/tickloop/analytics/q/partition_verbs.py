@@ -9,7 +9,6 @@ from tickloop.analytics.q.registry import Interpreter, register
 from tickloop.analytics.q.values import (
     Atom,
     QType,
-    Table,
     Value,
     Vector,
     boolean,
@@ -37,7 +36,7 @@ def ind(session: Interpreter, table: Value, rows: Value) -> Value:
         rows = vector(QType.LONG, [rows.value])
     if not isinstance(rows, Vector) or rows.type not in (QType.LONG, QType.INT):
         raise type_error("row numbers are whole numbers")
-    return rows_at(_partitioned(session, table), rows)
+    return rows_at(source, rows)
 
 
 @register(".Q.cn", rank=1, session=True)
