@@ -72,3 +72,10 @@ def test_results_carry_the_attribute_that_is_known_of_them(text: str, letter: st
 def test_a_sorted_table_has_its_first_column_parted() -> None:
     assert asked("exec a from meta asc ([]x:3 1 2;y:1 2 3)") == ["p", ""]
     assert asked("exec a from meta asc ([]x:3 1 2)") == ["s"]
+
+
+def test_an_attribute_set_in_an_update_stays_with_its_column() -> None:
+    text = "t:([]s:`a`b`a;p:1 2 3);update `g#s from `t;"
+    assert asked(text + "cols t") == ["s", "p"]
+    assert asked(text + "exec a from meta t") == ["g", ""]
+    assert asked(text + "`t insert (`c;4);exec a from meta t") == ["g", ""]

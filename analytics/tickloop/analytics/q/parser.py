@@ -27,7 +27,7 @@ from tickloop.analytics.q.syntax import (
     Verb,
 )
 from tickloop.analytics.q.template_parser import parse_template
-from tickloop.analytics.q.values import NIL, List, chars
+from tickloop.analytics.q.values import NIL, List, chars, name_of
 from tickloop.analytics.q.words import CONTROL, INFIX, RESERVED, TEMPLATES
 
 # What follows a colon that is a verb rather than a return.
@@ -450,9 +450,17 @@ def column_name(node: Node) -> str:
         if isinstance(function, Name) and node.style == "bracket" and len(node.arguments) == 1:
             argument = node.arguments[0]
             return column_name(argument) if argument is not None else "x"
-        chosen = node.arguments[0] if operator else node.arguments[-1]
+        leads = operator and not _sets_attribute(node)
+        chosen = node.arguments[0] if leads else node.arguments[-1]
         return column_name(chosen) if chosen is not None else "x"
     return "x"
+
+
+def _sets_attribute(node: Apply) -> bool:
+    """Tell `g#sym, which stays sym, from other operators."""
+    left = node.arguments[0]
+    is_take = isinstance(node.function, Verb) and node.function.name == "#"
+    return is_take and isinstance(left, Constant) and name_of(left.value) is not None
 
 
 def unique_names(columns: list[tuple[str, Node]]) -> Columns:
