@@ -1,17 +1,11 @@
 """q sessions as connections get them: the user's tables, and what is denied answers 'access."""
 
-<<<<<<< HEAD
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-=======
 from collections.abc import Callable, Sequence
 from typing import ClassVar
->>>>>>> gateway
 
 from tickloop.analytics.gateway.rights import Rights
 from tickloop.analytics.q import mounted
 from tickloop.analytics.q.errors import QError
-from tickloop.analytics.q.mounted import refresh
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.session import Session
 from tickloop.analytics.q.values import Builtin, Value
@@ -29,11 +23,7 @@ class Language:
         columns: int = CONSOLE_COLUMNS,
     ) -> None:  # fmt: skip
         self.session = Session(rows=rows, columns=columns, files=rights.outside)
-<<<<<<< HEAD
-        standard.mount(self.session, database.root)
-=======
         mounted.mount(self.session, database.root, only=rights.tables)
->>>>>>> gateway
         self._denied = rights.denied
         self._at_first = self._settings()
         self._names_at_first = dict(self.session.names.plain)
@@ -89,15 +79,9 @@ class Language:
     def _begin(self) -> None:
         self.session.interrupted = False
         self.session.calls = 0
-<<<<<<< HEAD
-        refresh(self.session)
-        with denied(self._denied):
-            yield
-=======
         if _Denied.names != self._denied:
             deny(self._denied)
         self._refresh()
->>>>>>> gateway
 
 
 class _Denied:
