@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tickloop.analytics.q.console_errors import show_error
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.session import Session
 
@@ -79,18 +80,7 @@ def printed(session: Session, line: str) -> str:
     try:
         return session.show(line)
     except QError as error:
-        return error_text(error)
-
-
-def error_text(error: QError) -> str:
-    """Write an error as the console does: its name, and under it the text where it happened."""
-    lines = [f"'{error.name}"]
-    if error.frames:
-        text, position = error.frames[-1]
-        lines.append(f"  [0]  {text}")
-        if position is not None:
-            lines.append(" " * (7 + position) + "^")
-    return "\n".join(lines)
+        return show_error(error)
 
 
 def answers() -> list[Verdict]:

@@ -5,7 +5,7 @@ import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -156,12 +156,22 @@ def test_a_peer_that_goes_away_frees_the_machine_within_half_a_second(served: Se
         with served.client("patient") as asking:
             asking.post("1+1")
             asking._send(MessageKind.SYNC, endless)
-            before = {pid: cpu_s(pid) for pid in served.workers()}
-            time.sleep(0.5)
-            busy = [pid for pid in served.workers() if cpu_s(pid) - before.get(pid, 0) > 0.2]
-            assert busy, "nothing ran"
+            busy = _running(served)
         freed = wait_until(lambda: _are_quiet(busy), 5.0)  # noqa: B023 - called at once
-        assert freed < 0.75, freed
+        assert freed < 0.5 + 0.25, freed  # of which a quarter is watching
+
+
+def _running(served: Serving) -> list[int]:
+    """Wait for workers that are at work, and list them."""
+    before = {pid: cpu_s(pid) for pid in served.workers()}
+    found: list[int] = []
+
+    def is_running() -> bool:
+        found[:] = [pid for pid in before if cpu_s(pid) - before[pid] > 0.1]
+        return bool(found)
+
+    wait_until(is_running, 30.0)
+    return found
 
 
 def _are_quiet(pids: list[int]) -> bool:
@@ -169,14 +179,14 @@ def _are_quiet(pids: list[int]) -> bool:
     before = [cpu_s(pid) for pid in pids]
     time.sleep(0.25)
     return all(
-        after == float("inf") or after - start < 0.02
+        after == float("inf") or after == start
         for start, after in zip(before, map(cpu_s, pids), strict=True)
     )
 
 
 def test_a_peer_that_leaves_in_the_middle_of_an_answer_hurts_nobody(served: Serving) -> None:
     for _ in range(4):
-        with served.client() as leaving:
+        with served.client("patient") as leaving:
             leaving._send(MessageKind.SYNC, "s)select range from range(5000000)")
             leaving._fill(100_000, leaving._deadline(30.0))
     with served.client() as other:
@@ -184,10 +194,11 @@ def test_a_peer_that_leaves_in_the_middle_of_an_answer_hurts_nobody(served: Serv
 
 
 def test_a_peer_that_does_not_read_keeps_its_worker_and_nobody_else_s(served: Serving) -> None:
-    with (
-        served.client() as first, served.client() as second, served.client() as third,
-        served.client() as fourth, served.client() as other,
-    ):  # fmt: skip
+    with ExitStack() as stack:
+        first, second, third, fourth = (
+            stack.enter_context(served.client("patient")) for _ in range(4)
+        )
+        other = stack.enter_context(served.client())
         for lazy in (first, second, third, fourth):
             lazy._send(MessageKind.SYNC, "s)select range from range(10000000)")
         time.sleep(2.0)
@@ -346,10 +357,7 @@ def test_a_killed_worker_is_replaced_and_its_peer_told(served: Serving) -> None:
 
     with served.client("patient") as asking:
         asking._send(MessageKind.SYNC, FOREVER)
-        before = {pid: cpu_s(pid) for pid in served.workers()}
-        time.sleep(0.4)
-        busy = [pid for pid in served.workers() if cpu_s(pid) - before.get(pid, 0) > 0.1]
-        for pid in busy:
+        for pid in _running(served):
             os.kill(pid, signal.SIGKILL)
         _, found = asking._answer(asking._deadline(10.0))
         assert isinstance(found, q.Signal)

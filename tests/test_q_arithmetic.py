@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickloop.analytics.q import arithmetic, extremes, integer_kernels
+from tickloop.analytics.q import arithmetic, division_kernels, extremes, integer_kernels
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.match import matches
 from tickloop.analytics.q.values import (
@@ -274,3 +274,21 @@ def test_empty_lists_stay_empty() -> None:
     empty = arithmetic.plus(longs(), float_(1.0))
     assert isinstance(empty, Vector)
     assert (empty.type, len(empty)) == (QType.FLOAT, 0)
+
+
+@pytest.mark.kernel
+@given(
+    width=st.one_of(st.integers(1, 100), st.integers(1, 2**62)),
+    values=st.lists(st.one_of(WHOLE, st.integers(-(10**18), 10**18)), min_size=1, max_size=20),
+)
+def test_a_guessed_quotient_is_exact_or_refused(width: int, values: list[int]) -> None:
+    array = np.array(values)
+    quotients = division_kernels.quotients(array, width)
+    bars = division_kernels.bars(array, width)
+    assert (quotients is None) == (bars is None)
+    expected = [NULL if value == NULL else value // width for value in values]
+    if quotients is None or bars is None:
+        assert max(abs(number) for number in expected if number != NULL) > 2**50
+        return
+    assert quotients.tolist() == expected
+    assert bars.tolist() == [NULL if one == NULL else wrapped(one * width) for one in expected]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickloop.analytics.q.console import show
+from tickloop.analytics.q.console_errors import show_error
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.spell import spell
@@ -296,7 +297,8 @@ SQUARE = Lambda("{x*x}", ("x",), None)
     ("value", "text"),
     [
         (Enumerated(SYM, np.array([0, 2])), "`sym$`a`c"),
-        (Enumerated(SYM, np.array([1]), Attribute.PARTED), "`p#,`sym$`b"),
+        (Enumerated(SYM, np.array([1]), Attribute.PARTED), "`p#`sym$`p#,`b"),
+        (Enumerated(SYM, np.array([], dtype=np.int64)), "`sym$`symbol$()"),
         (EnumeratedAtom(SYM, 1), "`sym$`b"),
         (EnumeratedAtom(SYM, -1), "`sym$`"),
         (Table.of({"s": Enumerated(SYM, np.array([0, -1]))}), "s\n-\na\n "),
@@ -508,3 +510,13 @@ def test_floats_read_back_at_full_precision(items: list[float]) -> None:
 
 def test_a_table_row_shows_as_a_dictionary() -> None:
     assert show(items_of(TRADES)[1]).startswith("sym  | `goog\nprice| 0n\n")
+
+
+def test_an_error_shows_its_place_under_the_innermost_line() -> None:
+    error = QError("type", "seen, expected, what would work", 2)
+    assert show_error(error) == "'type"
+    error.frames.append(("{x+\n  y+z}", 7))
+    error.frames.append(("f 1", 0))
+    assert show_error(error) == "'type\n  [1]    y+z}\n          ^"
+    error.frames[:] = [("1+`a", 1)]
+    assert show_error(error) == "'type\n  [0]  1+`a\n        ^"

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickloop.analytics.q.factorize import factorize, first_positions, group
@@ -109,3 +109,14 @@ def test_symbols_sort_by_their_names(names: list[str]) -> None:
 def test_rows_sort_by_the_first_column_before_the_second(rows: list[tuple[int, int]]) -> None:
     table = Table(("a", "b"), (longs([a for a, _ in rows]), longs([b for _, b in rows])))
     assert ascending(table).tolist() == sorted(range(len(rows)), key=lambda i: rows[i])
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 2**32), st.sampled_from([3, 2**17, 2**40, 2**63 - 1]))
+def test_long_lists_sort_by_digits_with_ties_in_their_order(seed: int, width: int) -> None:
+    items = np.random.default_rng(seed).integers(-width, width, 6000)
+    items[::7] = items[0]
+    assert np.array_equal(ascending(longs(items)), np.argsort(items, kind="stable"))
+    upwards = descending(longs(items))
+    assert np.array_equal(items[upwards], np.sort(items)[::-1])
+    assert all(a < b for a, b in itertools.pairwise(upwards) if items[a] == items[b])

@@ -152,7 +152,6 @@ def test_symbols_that_touch_are_a_vector_and_those_apart_are_applied() -> None:
         ("3*-2", "-6"),
         ("(-2)", "-2"),
         ("-2 3", "-2 3"),
-        ('"b"-1', "97"),
     ],
 )
 def test_a_minus_belongs_to_a_number_unless_a_noun_touches_it(text: str, shown: str) -> None:

@@ -1,13 +1,12 @@
 """Every documented cell of q's type tables holds for verbs of atoms and of vectors."""
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.q_conformance import TYPES as TABLES
 from tickloop.analytics.q import arithmetic, choice, comparison, extremes, logic, maths
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.registry import BUILTINS
@@ -24,10 +23,6 @@ from tickloop.analytics.q.values import (
 )
 
 MODULES = (arithmetic, choice, comparison, extremes, logic, maths)  # they register the verbs
-CONFORMANCE = Path(
-    os.environ.get("TICKLOOP_CONFORMANCE", Path(__file__).parents[2] / "shared" / "conformance")
-)
-TABLES = CONFORMANCE / "q_type_matrix.jsonl"
 
 DYADS = ("+", "-", "*", "%", "div", "mod", "xbar", "&", "|", "^", "<", ">", "xexp", "xlog")
 MONADS = (

@@ -28,6 +28,7 @@ VENDORS: dict[str, set[str] | None] = {
     "polars": {"analytics/gateway/result.py"},
     "prompt_toolkit": {"app/console.py"},
     "pyarrow": None,  # late, inside functions
+    "sqlglot": {"analytics/pg/postgres_sql.py"},
     "websockets": {"ingest/binance_live.py"},
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 from tickloop.core import user_tables
 from tickloop.core.catalog import Catalog
-from tickloop.core.dialects import arrow, q, questdb
+from tickloop.core.dialects import arrow, postgres, q, questdb
 from tickloop.core.dialects import duckdb as duckdb_dialect
 from tickloop.core.dialects import numpy as numpy_dialect
 from tickloop.core.errors import SchemaError
@@ -92,6 +92,7 @@ def test_every_table_is_spelled_as_in_the_golden_file(spelling: str, fractional:
 @pytest.mark.parametrize("kind", Kind)
 def test_every_dialect_spells_every_kind(kind: Kind, fractional: bool) -> None:
     assert duckdb_dialect.type_text(kind, fractional=fractional)
+    assert postgres.type_text(kind, fractional=fractional)
     assert questdb.type_text(kind, fractional=fractional)
     assert arrow.type_text(kind, fractional=fractional)
     assert q.type_character(kind, fractional=fractional).strip()

@@ -2,23 +2,23 @@
 
 A statement sees one snapshot. Only the tables that it names are mapped, and of those only the
 columns, dates and symbols that it asks for. Every kdb+ null is NULL; `time` is TIMESTAMP_NS in
-UTC; every table has a column `date`, the session date, for history and today's rows alike.
+UTC, unless the views are spelled otherwise; every table has a column `date`, the session date,
+for history and today's rows alike.
 """
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from tickloop.analytics.arrow_parts import DATE, Dictionaries, tables_of
-from tickloop.analytics.pruning import Filter
+from tickloop.analytics.arrow_parts import DATE
+from tickloop.analytics.pruning import Node
 from tickloop.analytics.statement import Reading, reading
-from tickloop.core.dialects import duckdb as dialect
+from tickloop.analytics.views import Spelling, Views, as_duckdb
 from tickloop.core.errors import QueryError
-from tickloop.core.schema import Column, Table
+from tickloop.core.schema import Table
 from tickloop.tickerplant.database import Database, Snapshot
-from tickloop.tickerplant.part import Part
-from tickloop.tickerplant.parted import Parted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,21 +34,80 @@ _SETTINGS = (
     "SET enable_external_access = false",
     "SET TimeZone = 'UTC'",
 )
+_WHOLE_DIVISION = "SET integer_division = true"
+
+
+class Answer:
+    """One statement, bound: its columns are known, and its rows flow once they are asked for.
+
+    One thread at a time, except for `interrupt`. QueryError says what went wrong.
+    """
+
+    def __init__(
+        self, connection: Any, relation: Any, tree: Node, tables: Mapping[str, Table], need: Reading
+    ) -> None:
+        self.tree = tree
+        self.columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
+        self._connection = connection
+        self._relation = relation
+        self._tables = tables
+        self._need = need
+
+    def table(self) -> "pa.Table":
+        """Run the statement to its end."""
+        import duckdb
+
+        try:
+            return self._relation.to_arrow_table()
+        except duckdb.Error as error:
+            raise _query_error(error, self._tables, self._need) from error
+
+    def batches(self, rows: int) -> Iterator["pa.RecordBatch"]:
+        """Run the statement as its rows are taken, `rows` of them at a time."""
+        import duckdb
+
+        try:
+            yield from self._relation.to_arrow_reader(rows)
+        except (duckdb.Error, OSError) as error:
+            # Arrow gives what DuckDB says in the middle of a stream as an OSError.
+            raise _query_error(error, self._tables, self._need) from error
+
+    def interrupt(self) -> None:
+        """Stop the statement; taking its rows ends with QueryError."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Let the snapshot go."""
+        self._connection.close()
 
 
 class SqlSession:
-    """Answers SQL text, read-only. One thread at a time; `interrupt` may come from another."""
+    """Answers SQL text, read-only. Statements may be started from several threads.
+
+    `spelling` says which columns the views have. With `whole_division`, 7 / 2 is 3 as in
+    PostgreSQL. `interrupt` concerns the last statement that was started.
+    """
 
     def __init__(
-        self, database: Database, *, threads: int | None = None, memory: str | None = None
+        self,
+        database: Database,
+        *,
+        threads: int | None = None,
+        memory: str | None = None,
+        spelling: Spelling = as_duckdb,
+        whole_division: bool = False,
     ) -> None:
         import duckdb
 
         self.database = database
         self._connection = duckdb.connect(":memory:")
         self._running = self._connection
-        self._dictionaries = Dictionaries()
+        self._views = Views(spelling)
+        self._starting = threading.Lock()
+        self._defined: frozenset[str] = frozenset()
+        self._functions: frozenset[str] = frozenset()
         caps = [f"SET threads = {threads:d}"] if threads else []
+        caps += [_WHOLE_DIVISION] if whole_division else []
         if memory:
             if not _MEMORY.fullmatch(memory):
                 raise QueryError(f"memory {memory!r} seen, a size such as 512MB or 4GB expected")
@@ -59,28 +118,75 @@ class SqlSession:
         except duckdb.Error as error:
             raise QueryError(f"memory {memory!r} seen, such as 4GB expected: {error}") from error
 
+    def define(
+        self,
+        statements: Collection[str],
+        tables: Mapping[str, "pa.Table"],
+        *,
+        functions: Collection[str] = (),
+    ) -> None:
+        """Run trusted statements, and copy tables in, that every later statement sees.
+
+        `tables` go to the schema `catalogue`; `functions` are table functions that are allowed.
+        """
+        with self._starting:
+            self._connection.execute("CREATE SCHEMA IF NOT EXISTS catalogue")
+            for name, rows in tables.items():
+                self._connection.register("copied", rows)
+                # The names are the program's own.
+                self._connection.execute(
+                    f'CREATE OR REPLACE TABLE catalogue."{name}" AS FROM copied'
+                )
+                self._connection.unregister("copied")
+            for statement in statements:
+                self._connection.execute(statement)
+            self._defined |= frozenset(name.lower() for name in tables)
+            self._functions |= frozenset(functions)
+
     def query(self, text: str) -> "pa.Table":
         """Run one SELECT, WITH, FROM, EXPLAIN, DESCRIBE or SHOW; give an Arrow table.
 
         Instants come back as timestamps with zone UTC, to the nanosecond. QueryError says what
         DuckDB said, and which tables or columns there are.
         """
+        answer = self.start(text)
+        try:
+            return _in_utc(answer.table())
+        finally:
+            answer.close()
+
+    def start(self, text: str) -> Answer:
+        """Bind one statement to what the database holds now; nothing runs yet."""
         import duckdb
 
-        snapshot = self.database.snapshot()
-        # What a query declares is temporary in its own connection, and goes with it.
-        self._running = self._connection.cursor()
-        named: Collection[str] = ()
-        try:
-            statement = self._single(text)
-            need = self._reading(statement)
-            named = need.filters.keys()
-            self._declare(snapshot, need)
-            return _in_utc(self._running.sql(statement).to_arrow_table())
-        except duckdb.Error as error:
-            raise QueryError(_explained(error, snapshot.tables, named)) from error
-        finally:
-            self._running.close()
+        with self._starting:
+            snapshot = self.database.snapshot()
+            # What a query declares is temporary in its own connection, and goes with it.
+            connection = self._running = self._connection.cursor()
+            need = Reading({}, None)
+            try:
+                statement = _single(text)
+                tree = _tree(connection, statement)
+                need = reading(tree, self._functions)
+                self._declare(connection, snapshot, need)
+                relation = connection.sql(statement)
+                return Answer(connection, relation, tree, snapshot.tables, need)
+            except duckdb.Error as error:
+                connection.close()
+                raise _query_error(error, snapshot.tables, need) from error
+            except QueryError:
+                connection.close()
+                raise
+
+    def tree(self, text: str) -> Node:
+        """Parse a statement to DuckDB's syntax tree, without looking at what it names."""
+        import duckdb
+
+        with self._starting, self._connection.cursor() as connection:
+            try:
+                return _tree(connection, _single(text))
+            except duckdb.Error as error:
+                raise QueryError(str(error)) from error
 
     def interrupt(self) -> None:
         """Stop the running query; it ends with QueryError."""
@@ -90,107 +196,61 @@ class SqlSession:
         """Let the database go."""
         self._connection.close()
 
-    def _single(self, text: str) -> str:
-        import duckdb
-
-        statements = duckdb.extract_statements(text)
-        if len(statements) != 1:
-            raise QueryError(f"{len(statements)} statements seen, one expected")
-        statement = statements[0]
-        kind = statement.type
-        if kind == duckdb.StatementType.EXPLAIN:
-            inner = duckdb.extract_statements(_EXPLAIN.sub("", statement.query, count=1))
-            kind = inner[0].type if len(inner) == 1 else kind
-        if kind != duckdb.StatementType.SELECT:
-            raise QueryError(
-                f"{kind.name} is not possible: SQL is read-only here (SELECT, WITH, FROM, EXPLAIN,"
-                " DESCRIBE, SHOW; spell PIVOT as FROM table PIVOT (...))"
-            )
-        return str(statement.query)
-
-    def _reading(self, statement: str) -> Reading:
-        select = _EXPLAIN.sub("", statement, count=1)
-        rows = self._running.execute("SELECT json_serialize_sql(?::VARCHAR)", [select]).fetchall()
-        tree = json.loads(rows[0][0])
-        if tree.get("error", True):
-            raise QueryError(f"{tree.get('error_message', 'not understood')}")
-        return reading(tree)
-
-    def _declare(self, snapshot: Snapshot, need: Reading) -> None:
+    def _declare(self, connection: Any, snapshot: Snapshot, need: Reading) -> None:
         """Make a view for every table that is named; for all, without rows, if one is unknown."""
         known = {name.lower(): table for name, table in snapshot.tables.items()}
         for name, found in need.filters.items():
             if name in known:
-                self._declare_table(snapshot, known[name], found, need.columns)
-        if any(name not in known for name in need.filters) or not need.filters:
+                self._views.declare(connection, snapshot, known[name], found, need.columns)
+        unknown = need.filters.keys() - known.keys() - self._defined
+        if unknown or not need.filters:
             for name, table in known.items():
                 if name not in need.filters:
-                    self._view(table, table.columns, (), fractional=snapshot.fractional)
+                    self._views.declare_empty(connection, snapshot, table)
 
-    def _declare_table(
-        self, snapshot: Snapshot, table: Table, found: Filter, wanted: frozenset[str] | None
-    ) -> None:
-        columns = table.columns
-        if wanted is not None:
-            columns = tuple(c for c in columns if c.name.lower() in wanted) or columns[:1]
-        names = {column.name for column in columns}
-        has_own_date = DATE in table.names
-        dates = None if has_own_date else found.dates
-        parts = _pruned(snapshot.parts(table.name, dates=dates, columns=names), found.symbols)
-        narrow = Table(table.name, columns)
-        arrow = tables_of(
-            narrow, parts, with_date=not has_own_date, dictionaries=self._dictionaries
+
+def _single(text: str) -> str:
+    import duckdb
+
+    statements = duckdb.extract_statements(text)
+    if len(statements) != 1:
+        raise QueryError(f"{len(statements)} statements seen, one expected")
+    statement = statements[0]
+    kind = statement.type
+    if kind == duckdb.StatementType.EXPLAIN:
+        inner = duckdb.extract_statements(_EXPLAIN.sub("", statement.query, count=1))
+        kind = inner[0].type if len(inner) == 1 else kind
+    if kind != duckdb.StatementType.SELECT:
+        raise QueryError(
+            f"{kind.name} is not possible: SQL is read-only here (SELECT, WITH, FROM, EXPLAIN,"
+            " DESCRIBE, SHOW; spell PIVOT as FROM table PIVOT (...))"
         )
-        raw = []
-        for number, rows in enumerate(arrow):
-            raw.append(f"{table.name}#{number}")
-            self._running.register(raw[-1], rows)
-        self._view(table, columns, raw, fractional=snapshot.fractional)
-
-    def _view(
-        self, table: Table, columns: Sequence[Column], raw: Sequence[str], *, fractional: bool
-    ) -> None:
-        name = dialect.quoted(table.name)
-        has_own_date = DATE in table.names
-        listed = [dialect.expression(column, fractional=fractional) for column in columns]
-        listed += [] if has_own_date else [dialect.quoted(DATE)]
-        # Names are quoted and come from the schema, not from the user.
-        selects = [
-            f"SELECT {', '.join(listed)} FROM {dialect.quoted(source)}"  # noqa: S608
-            for source in raw
-        ] or [_no_rows(columns, fractional=fractional, with_date=not has_own_date)]
-        self._running.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL '.join(selects)}")
+    return str(statement.query)
 
 
-def _no_rows(columns: Sequence[Column], *, fractional: bool, with_date: bool) -> str:
-    listed = [
-        f"NULL::{dialect.type_text(column.kind, fractional=fractional)}"
-        f" AS {dialect.quoted(column.name)}"
-        for column in columns
-    ]
-    listed += [f"NULL::DATE AS {dialect.quoted(DATE)}"] if with_date else []
-    return f"SELECT {', '.join(listed)} WHERE false"
+def _tree(connection: Any, statement: str) -> Node:
+    select = _EXPLAIN.sub("", statement, count=1)
+    rows = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [select]).fetchall()
+    tree: Node = json.loads(rows[0][0])
+    if tree.get("error", True):
+        raise QueryError(f"{tree.get('error_message', 'not understood')}")
+    return tree
 
 
-def _pruned(parts: Iterable[Part], symbols: frozenset[str] | None) -> list[Part]:
-    """Leave out rows of other symbols, where a symbol's rows lie together."""
-    kept: list[Part] = []
-    for part in parts:
-        parted = None if symbols is None or "sym" not in part.columns else part.parted
-        if symbols is None or parted is None:
-            kept.append(part)
-        else:
-            kept.extend(_of_symbols(part, parted, symbols))
-    return kept
-
-
-def _of_symbols(part: Part, parted: Parted, symbols: frozenset[str]) -> Iterable[Part]:
-    names = part.names_of("sym")
-    for symbol_id, name in enumerate(names):
-        if name in symbols:
-            found = parted.rows_of(symbol_id)
-            if found.stop > found.start:
-                yield part.between(found.start, found.stop)
+def _query_error(error: Exception, tables: Mapping[str, Table], need: Reading) -> QueryError:
+    """Add what there is to what DuckDB said; it only knows what the statement named."""
+    text = str(error)
+    if "Table with name" in text:
+        return QueryError(f"{text}\nTables: {', '.join(sorted(tables))}")
+    if "Binder Error" in text and "column" in text.lower():
+        text = re.sub(r"\nCandidate bindings: .*", "", text)
+        listed = [
+            f"{name} has: {', '.join((DATE, *table.names))}"
+            for name, table in sorted(tables.items())
+            if name.lower() in need.filters
+        ]
+        return QueryError("\n".join([text, *listed]))
+    return QueryError(text)
 
 
 def _in_utc(table: "pa.Table") -> "pa.Table":
@@ -202,19 +262,3 @@ def _in_utc(table: "pa.Table") -> "pa.Table":
             aware = table.column(position).cast(pa.timestamp(column.type.unit, tz="UTC"))
             table = table.set_column(position, column.name, aware)
     return table
-
-
-def _explained(error: Exception, tables: Mapping[str, Table], named: Collection[str]) -> str:
-    """Add what there is to what DuckDB said; it only knows what the statement named."""
-    text = str(error)
-    if "Table with name" in text:
-        return f"{text}\nTables: {', '.join(sorted(tables))}"
-    if "Binder Error" in text and "column" in text.lower():
-        text = re.sub(r"\nCandidate bindings: .*", "", text)
-        listed = [
-            f"{name} has: {', '.join((DATE, *table.names))}"
-            for name, table in sorted(tables.items())
-            if name.lower() in named
-        ]
-        return "\n".join([text, *listed])
-    return text

@@ -4,7 +4,7 @@ Works on the syntax tree that DuckDB gives as JSON. Every answer is a superset o
 statement needs: where a shape is not understood, everything is read and DuckDB filters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tickloop.analytics.pruning import Filter, Node, mentions, nodes, table_name, type_of
@@ -27,10 +27,13 @@ class Reading:
     columns: frozenset[str] | None  # over all tables; None for every column
 
 
-def reading(tree: Node) -> Reading:
-    """Find what a parsed statement reads; QueryError for a function that is not allowed."""
+def reading(tree: Node, functions: Collection[str] = ()) -> Reading:
+    """Find what a parsed statement reads; QueryError for a function that is not allowed.
+
+    `functions` are table functions that are allowed beside the ones that always are.
+    """
     for node in nodes(tree):
-        _refuse_function(node)
+        _refuse_function(node, functions)
     filters: dict[str, Filter] = {}
     for mention in mentions(tree):
         known = filters.get(mention.table)
@@ -40,11 +43,11 @@ def reading(tree: Node) -> Reading:
     return Reading(filters, _columns(tree))
 
 
-def _refuse_function(node: Node) -> None:
+def _refuse_function(node: Node, functions: Collection[str]) -> None:
     if type_of(node) != "TABLE_FUNCTION":
         return
     name = str(node["function"].get("function_name", "")).lower()
-    if name not in _FUNCTIONS:
+    if name not in _FUNCTIONS and name not in functions:
         raise QueryError(
             f"table function {name}() is not available here: queries read the database's tables"
             f" only (and {', '.join(sorted(_FUNCTIONS))})"

@@ -170,6 +170,11 @@ class Database:
                 return snapshot
         raise StoreError(f"{self.root}: the manifest changed {_TRIES} times while it was read")
 
+    def moment(self) -> tuple[object, ...]:
+        """Give what changes whenever a new snapshot would differ from the last; microseconds."""
+        published = 0 if self._rdb is None else self._rdb.published
+        return _signature(self.root / manifests.NAME), published, self._usage.moment()
+
     def _pin(self, manifest: Manifest) -> Snapshot:
         today: dict[str, list[RdbPart]] = {}
         seq = manifest.watermark

@@ -4,6 +4,7 @@ Every writer has a folder of its own under `usage/`, so that several may serve o
 oldest folders are removed when there are many.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -84,32 +85,61 @@ class UsageLog:
 
 
 def _created(root: Path, first: int) -> Rdb:
+    """Make a folder of our own; it gets its name when it is complete."""
+    (root / FOLDER).mkdir(parents=True, exist_ok=True)
     number = first
     while True:
-        with suppress(FileExistsError):
-            return Rdb(root / FOLDER / f"{number:06d}", Catalog((USAGE,)))
-        number += 1
+        hidden = root / FOLDER / f".{number:06d}.{os.getpid()}"
+        made = Rdb(hidden, Catalog((USAGE,)))
+        try:
+            hidden.rename(root / FOLDER / f"{number:06d}")
+        except OSError:
+            shutil.rmtree(hidden)
+            number += 1
+            continue
+        made.root = root / FOLDER / f"{number:06d}"
+        return made
 
 
 class UsageReader:
     """Reads what all writers of a directory have written."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root / FOLDER
-        self._readers: dict[Path, RdbReader] = {}
+        self._root = str(root / FOLDER)
+        self._readers: dict[str, RdbReader] = {}
+        self._changed = 0  # when a folder last came or went
 
     @property
     def exists(self) -> bool:
         """Tell whether anybody ever wrote here."""
-        return self._root.is_dir()
+        return self._look() != 0
+
+    def moment(self) -> tuple[int, ...]:
+        """Give what changes whenever rows come; a few microseconds."""
+        return self._look(), *[reader.published for reader in self._readers.values()]
+
+    def _look(self) -> int:
+        try:
+            changed = os.stat(self._root).st_mtime_ns  # noqa: PTH116 - asked before every query
+        except OSError:
+            return 0
+        if changed != self._changed:
+            self._changed = changed
+            names = sorted(path.name for path in Path(self._root).glob("[0-9]*"))
+            self._readers = dict(self._opened(names))
+        return changed
+
+    def _opened(self, names: Sequence[str]) -> Iterator[tuple[str, RdbReader]]:
+        for name in names:
+            # A folder of which a crash of the machine left pieces holds nothing to trust.
+            with suppress(StoreError, FileNotFoundError):
+                yield name, self._readers.get(name) or RdbReader(Path(self._root) / name)
 
     def parts(self) -> Iterator[RdbPart]:
         """List the rows, oldest first."""
-        for folder in sorted(self._root.glob("[0-9]*")):
-            # A folder of which a crash of the machine left pieces holds nothing to trust.
-            with suppress(StoreError, FileNotFoundError):
-                reader = self._readers.get(folder) or RdbReader(folder)
-                self._readers[folder] = reader
-                published = reader.published
+        self._look()
+        for reader in self._readers.values():
+            published = reader.published
+            with suppress(FileNotFoundError):
                 segments = reader.segments().get(USAGE.name, [])
                 yield from cut(USAGE.name, segments, up_to_seq=published, after_seq=NO_SEQ)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -32,8 +33,11 @@ def main() -> None:
     # A person's Ctrl-C is for the gateway, which ends its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     standard.load()
-    import_module("duckdb")  # starts no thread; pyarrow would
+    for vendor in ("duckdb", "pyarrow"):
+        import_module(vendor)
     warm_up()
+    # pyarrow's allocator keeps a thread that nothing here uses, and takes care of forks itself.
+    warnings.filterwarnings("ignore", "This process", DeprecationWarning)
     control.send(spell(Word.READY))
     while True:
         raw, fds = receive(control, 2)

@@ -113,6 +113,7 @@ class Pool(Generic[Holder]):
         # One thread, so that forking is safe; a query is answered by one core.
         environment = {
             **os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }  # fmt: skip
         with theirs:

@@ -1,12 +1,11 @@
 """q sessions as connections get them: the user's tables, and what is denied answers 'access."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from tickloop.analytics.gateway.rights import Rights
-from tickloop.analytics.q import standard
+from tickloop.analytics.q import mounted
 from tickloop.analytics.q.errors import QError
-from tickloop.analytics.q.mounted import refresh
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.session import Session
 from tickloop.analytics.q.values import Builtin, Value
@@ -24,7 +23,7 @@ class Language:
         columns: int = CONSOLE_COLUMNS,
     ) -> None:  # fmt: skip
         self.session = Session(rows=rows, columns=columns, files=rights.outside)
-        standard.mount(self.session, database.root)
+        mounted.mount(self.session, database.root, only=rights.tables)
         self._denied = rights.denied
         self._at_first = self._settings()
         self._names_at_first = dict(self.session.names.plain)
@@ -43,18 +42,18 @@ class Language:
 
     def eval(self, text: str) -> Value:
         """Evaluate q text."""
-        with self._begun():
-            return self.session.eval(text)
+        self._begin()
+        return self.session.eval(text)
 
     def show(self, text: str) -> str:
         """Evaluate q text and give what the console prints."""
-        with self._begun():
-            return self.session.show(text)
+        self._begin()
+        return self.session.show(text)
 
     def apply(self, function: Value, arguments: Sequence[Value]) -> Value:
         """Apply a function, or index a value."""
-        with self._begun():
-            return self.session.apply(function, arguments)
+        self._begin()
+        return self.session.apply(function, arguments)
 
     def get(self, name: str) -> Value:
         """Read a global name."""
@@ -64,27 +63,43 @@ class Language:
         """Stop what runs at its next call or loop; safe from a signal's handler."""
         self.session.interrupted = True
 
-    @contextmanager
-    def _begun(self) -> Iterator[None]:
+    def _refresh(self) -> None:
+        """Show what the database holds by now; a variable of the user's own stays in front."""
+        names, known = self.session.names.plain, self._names_at_first
+        mine = {}
+        if names != known:
+            mine = {name: value for name, value in names.items() if known.get(name) is not value}
+        if not mounted.refresh(self.session):
+            return
+        self._names_at_first = dict(names)
+        for name in mine:
+            self._names_at_first.pop(name, None)
+        names.update(mine)
+
+    def _begin(self) -> None:
         self.session.interrupted = False
         self.session.calls = 0
-        refresh(self.session)
-        with denied(self._denied):
-            yield
+        if _Denied.names != self._denied:
+            deny(self._denied)
+        self._refresh()
 
 
-@contextmanager
-def denied(names: frozenset[str]) -> Iterator[None]:
-    """Let built-ins answer 'access while text is evaluated.
+class _Denied:
+    """What this process refuses now, and what stood in its place."""
+
+    names: frozenset[str] = frozenset()
+    known: ClassVar[dict[str, Builtin]] = {}
+
+
+def deny(names: frozenset[str]) -> None:
+    """Let these built-ins answer 'access, and no others any more.
 
     A process evaluates for one connection at a time, so what it knows by name can change.
     """
-    known = {name: BUILTINS[name] for name in names if name in BUILTINS}
-    BUILTINS.update({name: _refusing(name) for name in known})
-    try:
-        yield
-    finally:
-        BUILTINS.update(known)
+    BUILTINS.update(_Denied.known)
+    _Denied.known = {name: BUILTINS[name] for name in names if name in BUILTINS}
+    _Denied.names = names
+    BUILTINS.update({name: _refusing(name) for name in _Denied.known})
 
 
 _REFUSALS: dict[str, Builtin] = {}

@@ -1,12 +1,14 @@
 """Over and scan: folds, repetition, while, converge."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.folds import quick_fold, quick_scan
+from tickloop.analytics.q.item_stream import stream
 from tickloop.analytics.q.lambdas import interruption
 from tickloop.analytics.q.ranks import rank_of
 from tickloop.analytics.q.registry import call
@@ -23,7 +25,6 @@ from tickloop.analytics.q.values import (
     count_of,
     is_atom,
     is_function,
-    items_of,
     long,
 )
 
@@ -135,7 +136,8 @@ def _fold(session: "Session", function: Value, value: Value, *, keeps: bool) -> 
         return quick
     if not keeps and isinstance(function, Builtin) and function.name == ",":
         return call(session, "raze", value)
-    first, *rest = items_of(value)
+    rest = stream(value)
+    first = next(rest)
     if keeps:
         return collect([first, *_scanned(session, function, first, [rest])])
     return _folded(session, function, first, [rest])
@@ -176,7 +178,7 @@ def _fold_from(
                 return Vector(quick.type, quick.data[1:])
             return quick
     columns = [
-        [value] * count if is_atom(value) or is_function(value) else items_of(value)
+        repeat(value, count) if is_atom(value) or is_function(value) else stream(value)
         for value in rest
     ]
     if keeps:
@@ -195,7 +197,7 @@ def _started(function: Value, start: Value, value: Value) -> Value | None:
 
 
 def _folded(
-    session: "Session", function: Value, value: Value, columns: Sequence[Sequence[Value]]
+    session: "Session", function: Value, value: Value, columns: Sequence[Iterable[Value]]
 ) -> Value:
     for row in zip(*columns, strict=True):
         if session.interrupted:
@@ -205,7 +207,7 @@ def _folded(
 
 
 def _scanned(
-    session: "Session", function: Value, value: Value, columns: Sequence[Sequence[Value]]
+    session: "Session", function: Value, value: Value, columns: Sequence[Iterable[Value]]
 ) -> list[Value]:
     seen = []
     for row in zip(*columns, strict=True):

@@ -162,7 +162,14 @@ def sum_vector(values: Vector) -> Atom:
     kind = sum_kind(values.type)
     if values.type in FLOATING:
         return of_kind(kind, fold_sum(np.ascontiguousarray(values.data, dtype=np.float64)))
-    return of_kind(kind, np.add.reduce(known_or(values, 0), dtype=DTYPES[kind]))
+    total = int(np.add.reduce(values.data, dtype=DTYPES[kind]))
+    if values.type in NULLLESS or values.type is QType.CHAR:
+        return Atom(kind, total)
+    # Nulls were added as the numbers that they are; sums wrap, so they can be taken out again.
+    null = int(NULLS[values.type])
+    total -= null * int(np.count_nonzero(values.data == null))
+    bits = 8 * DTYPES[kind].itemsize
+    return Atom(kind, (total + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1))
 
 
 def known_or(values: Vector, filler: object) -> Array:

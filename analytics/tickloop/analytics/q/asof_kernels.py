@@ -13,6 +13,7 @@ Codes = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 
 _TIMES = ("int32", "int64")
+_NEAR = 8
 
 
 @inline_kernel
@@ -36,6 +37,22 @@ def last_at_most(times: Column, low: int, stop: int, time: int) -> int:
         else:
             high = middle
     return low - 1
+
+
+@inline_kernel
+def first_later(times: Column, low: int, stop: int, time: int) -> int:
+    """Find the first row from `low` on whose time is after `time`; or `stop`.
+
+    Mostly it is near: a few times are compared at once, without a branch for each.
+    """
+    if low + _NEAR <= stop:
+        steps = 0
+        for ahead in range(_NEAR):
+            steps += times[low + ahead] <= time
+        if steps < _NEAR:
+            return low + steps
+        low += _NEAR
+    return last_at_most(times, low, stop, time) + 1
 
 
 @inline_kernel
@@ -72,13 +89,15 @@ def asof_spans(
     for span in range(first, stop):
         begin = other_starts[span]
         end = other_stops[span]
-        at = begin - 1
+        next_row = begin
+        before = times[0]
         for row in range(starts[span], stops[span]):
             time = times[row]
-            if at >= begin and others[at] > time:
-                at = begin - 1  # times went back
-            at = last_at_most(others, at + 1, end, time)
-            found[row] = at if at >= begin else -1
+            if time < before:
+                next_row = begin
+            before = time
+            next_row = first_later(others, next_row, end, time)
+            found[row] = next_row - 1 if next_row > begin else -1
 
 
 @kernel(

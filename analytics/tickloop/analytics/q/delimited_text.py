@@ -46,6 +46,9 @@ def text(session: Interpreter, left: Value, right: Value) -> Value:
         raise type_error("a delimiter, or types and a delimiter or widths, needed on the left")
     if len(delimiter) == 1:
         return _prepared(delimiter, right, session.precision)
+    if len(delimiter) == 2:
+        # One type beside a delimiter: two chars in brackets are a string.
+        return _parsed(session, List(tuple(items_of(left))), right)
     return _pairs(delimiter, right)
 
 

@@ -56,6 +56,9 @@ def compile_node(node: Node, scope: Scope) -> Code:
 def builtin(name: str, position: int) -> Builtin:
     """Find a built-in by its spelling."""
     found = BUILTINS.get(name)
+    if found is None and name.endswith(":"):
+        # `$:` is how the console shows `string`, and may be written for it.
+        found = next((known for known in BUILTINS.values() if known.name == name), None)
     if found is None:
         raise QError("nyi", f"{name} is not part of this engine", position)
     return found

@@ -295,7 +295,9 @@ def _keyed_row(session: "Session", value: Dictionary, keys: Table, key: Value) -
 
 def _as_keys(keys: Table, key: Value) -> Value:
     """Turn what indexes a keyed table into rows of its keys."""
-    if isinstance(key, Table | Dictionary):
+    if isinstance(key, Table):
+        return Table(keys.names, tuple(column_of(key, name) for name in keys.names))
+    if isinstance(key, Dictionary):
         return key
     width = len(keys.columns)
     items = items_of(key)

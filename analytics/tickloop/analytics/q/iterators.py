@@ -1,10 +1,12 @@
 """The iterators: each, each left and right, each prior, over and scan in all their forms."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.q.accumulators import accumulate
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.item_stream import stream
 from tickloop.analytics.q.lambdas import interruption
 from tickloop.analytics.q.ranks import rank_of
 from tickloop.analytics.q.values import (
@@ -63,8 +65,8 @@ def each_item(session: "Session", function: Value, value: Value) -> Value:
         direct = function.by_rank[1]
         if function.is_atomic and isinstance(value, Vector) and len(value):
             return direct(session, value)
-        return collect([direct(session, item) for item in items_of(value)])
-    return collect([_applied(session, function, (item,)) for item in items_of(value)])
+        return collect([direct(session, item) for item in stream(value)])
+    return collect([_applied(session, function, (item,)) for item in stream(value)])
 
 
 def _applied(session: "Session", function: Value, arguments: Arguments) -> Value:
@@ -85,7 +87,7 @@ def each_together(session: "Session", function: Value, arguments: Arguments) -> 
     for value in lists:
         if count_of(value) != count:
             raise QError("length", f"lists of {count} and {count_of(value)} items do not pair up")
-    columns = [[value] * count if _is_single(value) else items_of(value) for value in arguments]
+    columns = [repeat(value, count) if _is_single(value) else stream(value) for value in arguments]
     if isinstance(function, Builtin) and (direct := function.by_rank.get(len(columns))):
         rows = zip(*columns, strict=True)
         return collect([direct(session, *row) for row in rows])
@@ -143,7 +145,7 @@ def _each_right(session: "Session", derived: Iterated, arguments: Arguments) -> 
     if _is_single(right):
         return session.apply(derived.function, (left, right))
     function = derived.function
-    return collect([_applied(session, function, (left, item)) for item in items_of(right)])
+    return collect([_applied(session, function, (left, item)) for item in stream(right)])
 
 
 def _each_left(session: "Session", derived: Iterated, arguments: Arguments) -> Value:
@@ -155,7 +157,7 @@ def _each_left(session: "Session", derived: Iterated, arguments: Arguments) -> V
     if _is_single(left):
         return session.apply(derived.function, (left, right))
     function = derived.function
-    return collect([_applied(session, function, (item, right)) for item in items_of(left)])
+    return collect([_applied(session, function, (item, right)) for item in stream(left)])
 
 
 def _prior(session: "Session", derived: Iterated, arguments: Arguments) -> Value:

@@ -17,6 +17,7 @@ from tickloop.analytics.q.values import (
     Value,
     Vector,
     collect,
+    is_keyed_table,
     long,
     symbol,
     symbols,
@@ -55,22 +56,56 @@ class Source(Protocol):
         ...
 
 
+class _Narrowed:
+    """Some of a source's tables."""
+
+    def __init__(self, source: Source, only: frozenset[str]) -> None:
+        self.field, self.kind = source.field, source.kind
+        self.refresh = source.refresh
+        self.partitions = source.partitions
+        self._source = source
+        self._only = only
+
+    def partitioned(self) -> Mapping[str, tuple[str, ...]]:
+        """Give the columns of each partitioned table that may be seen."""
+        found = self._source.partitioned().items()
+        return {name: columns for name, columns in found if name in self._only}
+
+    def others(self) -> Mapping[str, Value]:
+        """Give the other tables that may be seen, and the lists that their columns point into."""
+        found = self._source.others().items()
+        return {
+            name: value
+            for name, value in found
+            if name in self._only or not (isinstance(value, Table) or is_keyed_table(value))
+        }
+
+
 _SOURCES: "weakref.WeakKeyDictionary[object, list[Source]]" = weakref.WeakKeyDictionary()
 
 
-def mount(session: Interpreter, path: Path) -> None:
-    """Give a session the tables of a kdb+ database, or of a data directory with its live rows."""
+def mount(session: Interpreter, path: Path, *, only: frozenset[str] | None = None) -> None:
+    """Give a session the tables of a kdb+ database, or of a data directory with its live rows.
+
+    With `only`, the other tables do not exist.
+    """
     is_plant = (path / manifest.NAME).exists()
-    source: Source = PlantSource(path) if is_plant else KdbSource(path)
+    source: Source = PlantSource(path, only) if is_plant else KdbSource(path)
+    if only is not None:
+        source = _Narrowed(source, only)
     _SOURCES.setdefault(session, []).append(source)
     _publish(session, source)
 
 
-def refresh(session: Interpreter) -> None:
-    """Look at a session's databases anew, so that the next queries see new rows and dates."""
-    for source in _SOURCES.get(session, []):
-        if source.refresh():
-            _publish(session, source)
+def refresh(session: Interpreter) -> bool:
+    """Look at a session's databases anew, so that the next queries see new rows and dates.
+
+    Tells whether names were set.
+    """
+    changed = [source for source in _SOURCES.get(session, []) if source.refresh()]
+    for source in changed:
+        _publish(session, source)
+    return bool(changed)
 
 
 def _publish(session: Interpreter, source: Source) -> None:

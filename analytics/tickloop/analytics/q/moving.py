@@ -94,6 +94,8 @@ def mavg(left: Value, right: Value) -> Value:
 
 
 def _average_vector(window: int, values: Vector) -> Vector:
+    if values.type is QType.CHAR:
+        raise type_error("char seen, numbers or times needed")
     sums, counts = _sums(window, as_floats(values))
     with np.errstate(invalid="ignore", divide="ignore"):
         return floats(sums / counts)
@@ -144,11 +146,12 @@ def mmin(left: Value, right: Value) -> Value:
 
 
 def _extreme(window: int, values: Vector, *, sign: int) -> Vector:
-    if values.type is QType.GUID:
-        raise type_error("guid seen, numbers, times or symbols needed")
     if not window:
         return Vector(values.type, values.data)
-    keys = order_keys(values).astype(np.int64)
+    keys = order_keys(values)
+    if values.type is QType.GUID:
+        keys = np.unique(keys, return_inverse=True)[1]
+    keys = keys.astype(np.int64)
     # -1 - key turns the order around without overflow.
     ordered = keys if sign > 0 else ~keys
     queue, places = np.empty_like(keys), np.empty_like(keys)

@@ -82,7 +82,7 @@ def moving_deviations(
     for i in range(len(values)):
         run = run + 1 if i > 0 and values[i] == values[i - 1] else 1
         count = counts[i]
-        if count == 0:
+        if count == 0 or not np.isfinite(squares[i]):
             deviations[i] = np.nan
         elif run >= min(window, i + 1):
             deviations[i] = 0.0

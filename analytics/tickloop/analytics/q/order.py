@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from tickloop.analytics.q.errors import type_error
-from tickloop.analytics.q.kinds import Positions, order_keys
+from tickloop.analytics.q.kinds import FLOATING, Positions, order_keys
+from tickloop.analytics.q.order_kernels import (
+    DIGIT_BITS,
+    DIGITS,
+    count_digits,
+    scatter_by_digit,
+)
 from tickloop.analytics.q.values import (
     Array,
     Atom,
@@ -24,6 +30,7 @@ from tickloop.analytics.q.values import (
     type_of,
 )
 
+_RADIX = 4096  # above so many items sorting by digits pays
 _COUNTED = 1 << 16  # widest range of integers that is sorted by counting
 
 
@@ -62,7 +69,38 @@ def sort_numbers(keys: Array, *, descending: bool = False) -> Positions:
         if high - low < _COUNTED:
             # NumPy sorts 16-bit integers by radix, in linear time.
             keys = (keys - low).astype(np.uint16)
+        elif len(keys) > _RADIX:
+            return _by_digits(keys)
     return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
+
+
+def _by_digits(keys: Array) -> Positions:
+    """Sort wide integers digit by digit, leaving out digits that are the same in all."""
+    count = len(keys)
+    # From the least key on, numbers need fewer digits, and their order is that of bit patterns.
+    words = keys.astype(np.int64).view(np.uint64) - np.uint64(int(keys.min()) % 2**64)
+    counts = np.zeros((DIGITS, 1 << DIGIT_BITS), dtype=np.int64)
+    count_digits(words, counts)
+    order = np.arange(count, dtype=np.int64)
+    moved_words, moved_order = np.empty_like(words), np.empty_like(order)
+    for digit in np.flatnonzero(counts.max(axis=1) < count).tolist():
+        starts = np.zeros_like(counts[digit])
+        np.cumsum(counts[digit][:-1], out=starts[1:])
+        scatter_by_digit(words, order, digit, starts, moved_words, moved_order)
+        words, moved_words = moved_words, words
+        order, moved_order = moved_order, order
+    return order
+
+
+def sorted_vector(value: Vector, *, descending: bool) -> Vector:
+    """Sort a vector itself, where no one asks where its items stood."""
+    if value.type in (QType.SYMBOL, QType.GUID):
+        return Vector(value.type, value.data[_sorting(value, descending=descending)])
+    ordered = np.sort(value.data)
+    if value.type in FLOATING:
+        # NumPy puts NaN last, q puts its null first.
+        ordered = np.roll(ordered, int(np.count_nonzero(np.isnan(ordered))))
+    return Vector(value.type, np.ascontiguousarray(ordered[::-1]) if descending else ordered)
 
 
 def sort_rows(columns: Sequence[Array], *, descending: bool = False) -> Positions:

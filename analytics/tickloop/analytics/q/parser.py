@@ -27,9 +27,11 @@ from tickloop.analytics.q.syntax import (
     Verb,
 )
 from tickloop.analytics.q.template_parser import parse_template
-from tickloop.analytics.q.values import NIL, List, chars
+from tickloop.analytics.q.values import NIL, List, chars, name_of
 from tickloop.analytics.q.words import CONTROL, INFIX, RESERVED, TEMPLATES
 
+# What follows a colon that is a verb rather than a return.
+_NO_RETURN = (Kind.CLOSE, Kind.SEMICOLON, Kind.END, Kind.ITERATOR)
 _CLAUSE_WORDS = ("by", "from", "where")
 
 
@@ -156,7 +158,7 @@ class Parser:
         token = self.token
         if token.kind is Kind.VERB and token.text == ":":
             after = self._tokens[self._at + 1]
-            if after.kind not in (Kind.CLOSE, Kind.SEMICOLON, Kind.END) and after.text != "[":
+            if after.text != "[" and after.kind not in _NO_RETURN:
                 self.advance()
                 return Return(self.expression(), token.start)
         if token.kind is Kind.ITERATOR and token.text == "'" and self._signals():
@@ -215,7 +217,11 @@ class Parser:
 
     def _assignment(self, left: Node) -> Node | None:
         token = self.token
-        if token.kind is not Kind.VERB or not token.text.endswith(":") or not _is_target(left):
+        if token.kind is not Kind.VERB or not token.text.endswith(":"):
+            return None
+        if isinstance(left, Verb) and left.name in RESERVED and token.text in (":", "::"):
+            raise QError("assign", f"{left.name} is a word of the language", token.start)
+        if not _is_target(left):
             return None
         text = token.text
         if text in ("0:", "1:", "2:"):
@@ -444,9 +450,17 @@ def column_name(node: Node) -> str:
         if isinstance(function, Name) and node.style == "bracket" and len(node.arguments) == 1:
             argument = node.arguments[0]
             return column_name(argument) if argument is not None else "x"
-        chosen = node.arguments[0] if operator else node.arguments[-1]
+        leads = operator and not _sets_attribute(node)
+        chosen = node.arguments[0] if leads else node.arguments[-1]
         return column_name(chosen) if chosen is not None else "x"
     return "x"
+
+
+def _sets_attribute(node: Apply) -> bool:
+    """Tell `g#sym, which stays sym, from other operators."""
+    left = node.arguments[0]
+    is_take = isinstance(node.function, Verb) and node.function.name == "#"
+    return is_take and isinstance(left, Constant) and name_of(left.value) is not None
 
 
 def unique_names(columns: list[tuple[str, Node]]) -> Columns:

@@ -9,7 +9,6 @@ from tickloop.analytics.q.registry import Interpreter, register
 from tickloop.analytics.q.values import (
     Atom,
     QType,
-    Table,
     Value,
     Vector,
     boolean,
@@ -31,13 +30,15 @@ def _partitioned(session: Interpreter, value: Value) -> PartitionedTable:
 @register(".Q.ind", rank=2, session=True)
 def ind(session: Interpreter, table: Value, rows: Value) -> Value:
     """Give rows of a table by their numbers, of a partitioned one over all partitions."""
-    if isinstance(table, Table):
-        return session.apply(table, [rows])
+    name = name_of(table)
+    source = table if name is None else session.get(name)
+    if not isinstance(source, PartitionedTable):
+        return session.apply(source, [rows])
     if isinstance(rows, Atom) and isinstance(rows.value, int):
         rows = vector(QType.LONG, [rows.value])
     if not isinstance(rows, Vector) or rows.type not in (QType.LONG, QType.INT):
         raise type_error("row numbers are whole numbers")
-    return rows_at(_partitioned(session, table), rows)
+    return rows_at(source, rows)
 
 
 @register(".Q.cn", rank=1, session=True)

@@ -57,18 +57,20 @@ class PlantSource:
     field = "date"
     kind = QType.DATE
 
-    def __init__(self, root: Path) -> None:
-        self._database = Database(root)
+    def __init__(self, root: Path, only: frozenset[str] | None = None) -> None:
+        self._database = Database(root, only=only)
         self._domains = Domains()
         self._snapshot: Snapshot = self._database.snapshot()
+        self._moment = self._database.moment()
         self._made: dict[str, Partitions] = {}
 
     def refresh(self) -> bool:
         """Pin what the directory holds now; tell whether rows, dates or tables came."""
-        before = self._snapshot
-        self._snapshot = self._database.snapshot()
-        if self._snapshot.seq == before.seq and self._snapshot.manifest is before.manifest:
+        moment = self._database.moment()
+        if moment == self._moment:
             return False
+        self._moment = moment
+        self._snapshot = self._database.snapshot()
         self._made.clear()
         return True
 

@@ -140,6 +140,8 @@ def avgs(value: Value) -> Value:
 
 def avgs_vector(values: Vector) -> Vector:
     """Give the mean up to each item."""
+    if values.type is QType.CHAR:
+        raise type_error("char seen, numbers or times needed")
     numbers = as_floats(values)
     known = ~np.isnan(numbers)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -5,7 +5,7 @@ import numpy as np
 from tickloop.analytics.q.attributes import set_attribute, with_attribute
 from tickloop.analytics.q.errors import QError, type_error
 from tickloop.analytics.q.kinds import Positions, longs, whole_atom
-from tickloop.analytics.q.order import ascending, dense, descending, sort_rows
+from tickloop.analytics.q.order import ascending, dense, descending, sort_rows, sorted_vector
 from tickloop.analytics.q.registry import Interpreter, register
 from tickloop.analytics.q.selection import pick
 from tickloop.analytics.q.table_rows import flat, keyed
@@ -15,11 +15,13 @@ from tickloop.analytics.q.values import (
     Dictionary,
     Table,
     Value,
+    Vector,
     count_of,
     is_keyed_table,
     is_list,
     name_of,
     names_of,
+    plain,
     type_of,
 )
 
@@ -49,13 +51,21 @@ def _graded(value: Value, order: Positions) -> Value:
 @register("asc", rank=1)
 def asc(value: Value) -> Value:
     """Sort upwards; mixed lists type by type. The result is marked as sorted."""
-    return _sorted(_needs_items(value), ascending(value), Attribute.SORTED)
+    value = _needs_items(plain(value))
+    if isinstance(value, Vector):
+        if value.attribute is Attribute.SORTED:
+            return value
+        return with_attribute(sorted_vector(value, descending=False), Attribute.SORTED)
+    return _sorted(value, ascending(value), Attribute.SORTED)
 
 
 @register("desc", rank=1)
 def desc(value: Value) -> Value:
     """Sort downwards."""
-    return _sorted(_needs_items(value), descending(value), Attribute.NONE)
+    value = _needs_items(plain(value))
+    if isinstance(value, Vector):
+        return sorted_vector(value, descending=True)
+    return _sorted(value, descending(value), Attribute.NONE)
 
 
 def _sorted(value: Value, order: Positions, attribute: Attribute) -> Value:

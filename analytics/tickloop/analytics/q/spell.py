@@ -120,16 +120,8 @@ def spell_vector(value: Vector, precision: int) -> str:
 
 
 def _spell_enumerated(value: Enumerated, precision: int) -> str:
-    names = spell_vector(_names(value), precision)
-    comma = "," if len(value) == 1 else ""
-    names = "()" if len(value) == 0 else names[len(comma) :]
-    return f"{ATTRIBUTES[value.attribute]}{comma}`{value.domain.name}${names}"
-
-
-def _names(value: Enumerated) -> Vector:
-    names = plain(value)
-    assert isinstance(names, Vector)
-    return names
+    """Spell the cast that makes it; the symbols inside keep the attribute too."""
+    return f"{ATTRIBUTES[value.attribute]}`{value.domain.name}${spell(plain(value), precision)}"
 
 
 def _spell_list(value: List, precision: int) -> str:

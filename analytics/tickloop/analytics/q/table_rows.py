@@ -121,6 +121,9 @@ def columns_from(table: Table, value: Value) -> Table:
         seen = f"{len(items)} columns seen, the table has {len(table.columns)}"
         raise QError("length", seen)
     if not all(is_list(item) for item in items):
+        for item, column in zip(items, table.columns, strict=True):
+            if is_list(item) and isinstance(column, Vector) and len(column):
+                raise QError("length", "atoms beside columns seen, one row or full columns needed")
         return _transposed(table, [items])
     counts = {count_of(item) for item in items}
     if len(counts) > 1:

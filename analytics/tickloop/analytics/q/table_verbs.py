@@ -8,6 +8,7 @@ from tickloop.analytics.q.attributes import attribute_of, set_attribute
 from tickloop.analytics.q.errors import QError, type_error
 from tickloop.analytics.q.factorize import factorize, group
 from tickloop.analytics.q.joining import raze
+from tickloop.analytics.q.partitioned import PartitionedTable
 from tickloop.analytics.q.registry import Interpreter, register
 from tickloop.analytics.q.selection import pick
 from tickloop.analytics.q.table_rows import flat, keyed
@@ -81,6 +82,8 @@ def rekeyed(value: Value, table: Table) -> Value:
 def meta(session: Interpreter, value: Value) -> Value:
     """Describe a table's columns: type, foreign key, attribute."""
     table = flat(table_of(session, value))
+    if isinstance(table, PartitionedTable):
+        table = table.sample()
     letters = "".join(letter_of(column) for column in table.columns)
     domains = [_foreign_name(column) for column in table.columns]
     marks = [_ATTRIBUTE_LETTERS[attribute_of(column)] for column in table.columns]

@@ -25,6 +25,7 @@ from tickloop.analytics.q.values import (
     QType,
     Table,
     Value,
+    Vector,
     count_of,
     is_atom,
     is_list,
@@ -70,6 +71,9 @@ def take_items(count: int, value: Value) -> Value:
     if not have:
         return _nulls(abs(count), value)
     start = 0 if count >= 0 else count % have
+    if isinstance(value, Vector):
+        rounds = np.tile(value.data, abs(count) // have + 2)
+        return Vector(value.type, rounds[start : start + abs(count)])
     return pick(value, (np.arange(abs(count)) + start) % have)
 
 

@@ -107,7 +107,7 @@ def column_names(scope: Scope, source: Value) -> list[str]:
 
 def phrases_of(node: Template, scope: Scope, resolve: Resolve | None) -> Phrases:
     """Give the where, by and column arguments of the functional form."""
-    where = List(tuple(to_tree(part, scope, resolve) for part in node.where))
+    where = _general([to_tree(part, scope, resolve) for part in node.where])
     if node.verb == "delete":
         names = tuple(name for name, _ in node.columns or ())
         if not names:
@@ -134,9 +134,14 @@ def _columns(columns: Columns, scope: Scope, resolve: Resolve | None) -> Value:
     if not columns:
         return NOTHING
     trees = [to_tree(node, scope, resolve) for _, node in columns]
-    # A list of trees stays general unless all are names.
-    values = collect(trees) if all(_is_symbol(tree) for tree in trees) else List(tuple(trees))
-    return Dictionary(symbols(name for name, _ in columns), values)
+    return Dictionary(symbols(name for name, _ in columns), _general(trees))
+
+
+def _general(trees: Phrases) -> Value:
+    """Make the list of trees: general unless all are names."""
+    if trees and all(_is_symbol(tree) for tree in trees):
+        return collect(trees)
+    return List(tuple(trees))
 
 
 def _is_symbol(tree: Value) -> bool:

@@ -61,12 +61,28 @@ def parse(kind: QType, value: Value) -> Value:
     if isinstance(value, List) and not value.items:
         return Vector(kind, np.zeros(0, dtype=DTYPES[kind]))
     if isinstance(value, List):
-        return collect([parse(kind, item) for item in value.items])
+        return _parse_list(kind, value)
     if isinstance(value, Dictionary):
         return Dictionary(value.keys, parse(kind, value.values))
     if isinstance(value, Table):
         return Table(value.names, tuple(parse(kind, column) for column in value.columns))
     return _parse_symbols(kind, value)
+
+
+def _parse_list(kind: QType, value: List) -> Value:
+    """Parse each string; a column of text repeats itself, so what was seen is kept."""
+    known: dict[bytes, Value] = {}
+    parsed: list[Value] = []
+    for item in value.items:
+        if not isinstance(item, Vector) or item.type is not QType.CHAR:
+            parsed.append(parse(kind, item))
+            continue
+        raw = item.data.tobytes()
+        found = known.get(raw)
+        if found is None:
+            found = known[raw] = parse_text(kind, raw.decode("utf-8", "surrogateescape"))
+        parsed.append(found)
+    return collect(parsed)
 
 
 def _parse_symbols(kind: QType, value: Value) -> Value:

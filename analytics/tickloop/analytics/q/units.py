@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tickloop.analytics.q.calendar import DAY_NS, first_days, months_of
+from tickloop.analytics.q.division_kernels import quotients
 from tickloop.analytics.q.promotion import TEMPORAL
 from tickloop.analytics.q.values import DTYPES, Array, QType, Simple
 from tickloop.analytics.q.widths import (
@@ -93,7 +94,10 @@ def _days(data: Array, source: QType) -> Array:
         return data
     if source is QType.DATETIME:
         return whole(np.floor(data), QType.LONG)
-    return data // (DAY_NS // SPAN_NS.get(source, 1))
+    step = DAY_NS // SPAN_NS.get(source, 1)
+    # Any long of nanoseconds holds few enough days for the fast way.
+    fast = quotients(data, step) if data.dtype == np.int64 else None
+    return data // step if fast is None else fast
 
 
 def _multiplied(data: Array, factor: int) -> Array:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tickloop.analytics.q.division_kernels import bars, quotients
 from tickloop.analytics.q.values import Array
 
 
@@ -23,6 +24,10 @@ def _nulls(left: Array, right: Array) -> Array:
     return np.asarray((left == null) | (right == null))
 
 
+def _is_by_one_width(values: Array, width: Array) -> bool:
+    return values.ndim == 1 and width.ndim == 0 and values.dtype == np.int64 and bool(width > 0)
+
+
 def _float_ratio(left: Array, right: Array) -> Array:
     with np.errstate(all="ignore"):
         return np.asarray(np.floor(np.divide(left, right)))
@@ -32,6 +37,8 @@ def div_arrays(left: Array, right: Array) -> Array:
     """Give the greatest whole number that does not exceed left%right; by zero it is infinite."""
     if left.dtype.kind == "f":
         return _float_ratio(left, right)
+    if _is_by_one_width(left, right) and (fast := quotients(left, int(right))) is not None:
+        return fast
     with np.errstate(all="ignore"):
         result = np.asarray(np.floor_divide(left, right))
     zeros = right == 0
@@ -61,6 +68,8 @@ def bar_arrays(width: Array, values: Array) -> Array:
     with np.errstate(all="ignore"):
         if values.dtype.kind == "f":
             return np.asarray(width * _float_ratio(values, width))
+        if _is_by_one_width(values, width) and (fast := bars(values, int(width))) is not None:
+            return fast
         result = np.asarray(np.floor_divide(values, width))
         result = np.asarray(np.multiply(result, width))
     np.copyto(result, _null_of(values.dtype), where=_nulls(width, values))

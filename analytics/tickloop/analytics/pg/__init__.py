@@ -1,0 +1,1 @@
+"""The Postgres wire: psql, psycopg, asyncpg, JDBC, SQLAlchemy and Grafana ask as of PostgreSQL."""

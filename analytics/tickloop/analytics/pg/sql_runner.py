@@ -1,0 +1,157 @@
+"""Statements of the Postgres wire over a SQL session, in whatever thread or process calls."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tickloop.analytics.pg import catalogue, functions, questdb_sql
+from tickloop.analytics.pg.failures import PgError, failure_of
+from tickloop.analytics.pg.literals import bound, typed
+from tickloop.analytics.pg.parameter_types import inferred
+from tickloop.analytics.pg.postgres_sql import in_duckdb
+from tickloop.analytics.pg.result_names import result_names
+from tickloop.analytics.pg.statements import Described, Parameter, Question, ResultColumn
+from tickloop.analytics.pg.tokens import parameter_count
+from tickloop.analytics.pg.values_in import items_of_text
+from tickloop.analytics.sql import Answer, SqlSession
+from tickloop.analytics.views import as_postgres
+from tickloop.core.errors import QueryError
+from tickloop.core.schema import Table
+from tickloop.tickerplant.database import Database
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 16_384
+_PLAN = ("explain_key", "explain_value")
+
+
+class Running:
+    """A statement that was bound; rows flow as `batches` is walked. One thread at a time."""
+
+    def __init__(self, answer: Answer, statement: str) -> None:
+        self._answer = answer
+        self._statement = statement
+        names = [name for name, _ in answer.columns]
+        self._is_plan = tuple(names) == _PLAN
+        kinds = [kind for _, kind in answer.columns]
+        shown = ["QUERY PLAN"] if self._is_plan else result_names(answer.tree, names)
+        self.columns = tuple(
+            ResultColumn(name, kind) for name, kind in zip(shown, kinds, strict=False)
+        )
+
+    def batches(self) -> Iterator["pa.RecordBatch"]:
+        """Give the rows; PgError if the statement fails."""
+        try:
+            for batch in self._answer.batches(BATCH_ROWS):
+                yield _plan(batch) if self._is_plan else batch
+        except QueryError as error:
+            raise failure_of(error, self._statement) from error
+
+    def interrupt(self) -> None:
+        """Stop; may be called from any thread."""
+        self._answer.interrupt()
+
+    def close(self) -> None:
+        """Let the snapshot go."""
+        self._answer.close()
+
+
+class SqlRunner:
+    """Describes and starts statements over one database; from several threads if need be."""
+
+    def __init__(
+        self, database: Database, *, threads: int | None = None, memory: str | None = None
+    ) -> None:
+        self._database = database
+        self._session = SqlSession(
+            database, threads=threads, memory=memory, spelling=as_postgres, whole_division=True
+        )
+        self._known: tuple[Mapping[str, Table], bool] = ({}, False)
+        self._columns: dict[str, dict[str, str]] = {}
+        self._system = frozenset(catalogue.system_tables())
+        self._refresh()
+        self._session.define(functions.statements(), {}, functions=functions.TABLE_FUNCTIONS)
+
+    def describe(self, question: Question) -> Described:
+        """Find the types of parameters and columns."""
+        sql = self._translated(question)
+        try:
+            count = max(parameter_count(sql), len(question.parameters))
+            given = [parameter.type for parameter in question.parameters]
+            types = [*given, *[""] * (count - len(given))]
+            if not all(types):
+                found = inferred(self._session.tree(sql), self._columns)
+                types = [kind or found.get(at, "VARCHAR") for at, kind in enumerate(types, start=1)]
+            answer = self._session.start(typed(sql, tuple(types)))
+        except QueryError as error:
+            raise failure_of(error, question.text) from error
+        running = Running(answer, question.text)
+        running.close()
+        return Described(tuple(types), running.columns)
+
+    def start(self, question: Question) -> Running:
+        """Bind a statement to its values and to what the database holds now."""
+        sql = self._translated(question)
+        try:
+            parameters = self._with_lists(sql, question.parameters)
+            return Running(self._session.start(bound(sql, parameters)), question.text)
+        except QueryError as error:
+            raise failure_of(error, question.text) from error
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._session.close()
+
+    def _with_lists(self, sql: str, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+        """Read texts such as {a,b} as lists, where a list is what the statement wants.
+
+        Any other type is read from a text by DuckDB itself.
+        """
+        if not any(_may_be_list(parameter) for parameter in parameters):
+            return parameters
+        found = inferred(self._session.tree(sql), self._columns)
+        return tuple(
+            Parameter(kind, items_of_text(str(parameter.value)))
+            if _may_be_list(parameter) and (kind := found.get(at, "")).endswith("[]")
+            else parameter
+            for at, parameter in enumerate(parameters, start=1)
+        )
+
+    def _translated(self, question: Question) -> str:
+        self._refresh()
+        sampled = questdb_sql.rewritten(question.text, self._columns_of)
+        return in_duckdb(sampled, question.settings, self._system)
+
+    def _columns_of(self, table: str) -> Sequence[str]:
+        return tuple(self._columns.get(table, ()))
+
+    def _refresh(self) -> None:
+        """Make the catalogue anew when the database's tables are others."""
+        snapshot = self._database.snapshot()
+        if snapshot.tables == self._known[0] and snapshot.fractional == self._known[1]:
+            return
+        self._known = (snapshot.tables, snapshot.fractional)
+        self._columns = {
+            table.name.lower(): {
+                one.name.lower(): one.type for one in as_postgres(table, snapshot.fractional)
+            }
+            for table in snapshot.tables.values()
+        }
+        made = catalogue.tables_of(snapshot.tables.values(), fractional=snapshot.fractional)
+        self._session.define((), made)
+
+
+def _may_be_list(parameter: Parameter) -> bool:
+    value = parameter.value
+    return not parameter.type and isinstance(value, str) and value.startswith("{")
+
+
+def _plan(batch: "pa.RecordBatch") -> "pa.RecordBatch":
+    """Give a plan a row for each of its lines."""
+    import pyarrow as pa
+
+    lines = [line for text in batch.column(1).to_pylist() for line in text.splitlines()]
+    return pa.record_batch({"QUERY PLAN": lines})
+
+
+__all__ = ["BATCH_ROWS", "PgError", "Running", "SqlRunner"]
