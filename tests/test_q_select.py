@@ -306,6 +306,16 @@ def test_mistakes_are_named(text: str, name: str) -> None:
     assert caught.value.name == name
 
 
+def test_names_are_deleted_from_namespaces() -> None:
+    session = Session()
+    session.eval("a:1; b:2; .n.a:3; .n.b:4; delete a from `.; delete b from `.n")
+    assert python(session.eval("b")) == 2
+    assert python(session.eval(".n.a")) == 3
+    for name in ("a", ".n.b"):
+        with pytest.raises(QError, match=name):
+            session.eval(name)
+
+
 def test_values_of_an_empty_table_keep_their_types() -> None:
     assert ask("meta select sum n,first s by k from ([]k:0#`;n:0#0i;s:0#0D)") == [
         {"c": "k", "t": 115, "f": "", "a": "s"},
