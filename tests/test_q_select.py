@@ -62,6 +62,11 @@ AGGREGATES: dict[str, Callable[[list[Row]], Any]] = {
     "(max time)-min time": lambda rows: max(r["time"] for r in rows) - min(r["time"] for r in rows),
     "max time-first time": lambda rows: max(r["time"] - rows[0]["time"] for r in rows),
     "count distinct time": lambda rows: len({r["time"] for r in rows}),
+    "med price": lambda rows: (
+        statistics.median(known([r["price"] for r in rows]))
+        if known([r["price"] for r in rows])
+        else None
+    ),
     "med time": lambda rows: statistics.median([r["time"] for r in rows]),
     "{count x}[price]": len,
     "time": lambda rows: [r["time"] for r in rows],
@@ -183,7 +188,7 @@ def test_fby_gives_every_row_the_aggregate_of_its_group(rows: list[Row]) -> None
 @given(rows=tables, parted=st.booleans())
 def test_updates_by_group_keep_the_order_of_rows(rows: list[Row], parted: bool) -> None:
     rows = by_sym(rows) if parted else rows
-    text = "update s:sums time,m:max time,p:prev time by sym from t"
+    text = "update s:sums time,m:max time,p:prev time,n:next time,d:deltas time by sym from t"
     found = query(text, rows, parted=parted)
     sums: dict[str, int] = {}
     before: dict[str, int | None] = {}
@@ -192,9 +197,27 @@ def test_updates_by_group_keep_the_order_of_rows(rows: list[Row], parted: bool) 
         name = row["sym"]
         sums[name] = sums.get(name, 0) + row["time"]
         top = max(r["time"] for r in rows if r["sym"] == name)
-        expected.append({**row, "s": sums[name], "m": top, "p": before.get(name)})
+        last = before.get(name)
+        delta = row["time"] - (last or 0)
+        expected.append({**row, "s": sums[name], "m": top, "p": last, "n": None, "d": delta})
         before[name] = row["time"]
+    after: dict[str, int] = {}
+    for row in reversed(expected):
+        row["n"] = after.get(row["sym"])
+        after[row["sym"]] = row["time"]
     assert found == expected
+
+
+@given(rows=tables)
+def test_running_functions_of_floats_leave_nulls_out_in_sums_only(rows: list[Row]) -> None:
+    text = "update s:sums price,r:ratios size,c:differ flag by sym from t"
+    found = query(text, rows)
+    for number, row in enumerate(rows):
+        mine = [r for r in rows[: number + 1] if r["sym"] == row["sym"]]
+        assert found[number]["s"] == sum(known([r["price"] for r in mine]))
+        assert found[number]["c"] == (len(mine) == 1 or mine[-2]["flag"] != row["flag"])
+        if len(mine) == 1:
+            assert found[number]["r"] == row["size"]
 
 
 @given(rows=tables)

@@ -54,9 +54,9 @@ def change(session: Interpreter, table: Value, arguments: Sequence[Value]) -> Va
 def _forget(session: Interpreter, table: Value, space: str, columns: Value) -> Value:
     """Delete names of a namespace; nothing named stands for all of them."""
     prefix = "" if space == "." else f"{space}."
-    names = names_of(columns) or names_of(call(session, "key", table)) or []
-    for name in names:
-        if name:
+    there = set(names_of(call(session, "key", table)) or ())
+    for name in names_of(columns) or there:
+        if name and name in there:
             session.forget(prefix + name)
     return table
 

@@ -163,3 +163,14 @@ def span_moments(
         products[span] = product
         left_squares[span] = left_square
         right_squares[span] = right_square
+
+
+@kernel(f"void({seen('float64')}, int64[::1], int64[::1], float64[::1])")
+def span_running_sums(values: Floats, starts: Longs, stops: Longs, sums: Floats) -> None:
+    """Write the sum of each row and those before it in its span; nulls add nothing."""
+    for span in range(starts.shape[0]):
+        total = 0.0
+        for row in range(starts[span], stops[span]):
+            if values[row] == values[row]:
+                total += values[row]
+            sums[row] = total
