@@ -10,6 +10,7 @@ from tickloop.analytics.q import standard
 from tickloop.analytics.q.enumerations import assigned
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.evaluator import compile_function, compile_node
+from tickloop.analytics.q.files import read_file, read_script, write_file
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.lambdas import Body, ReturnSignal
 from tickloop.analytics.q.names import Names
@@ -20,7 +21,7 @@ from tickloop.analytics.q.scripts import statements_of
 from tickloop.analytics.q.syntax import Assign, Block, Function, Name, Node
 from tickloop.analytics.q.system import command
 from tickloop.analytics.q.tree_evaluator import evaluate_tree
-from tickloop.analytics.q.trees import to_tree
+from tickloop.analytics.q.trees import function_value, to_tree
 from tickloop.analytics.q.values import NIL, Lambda, Nil, Value
 from tickloop.analytics.q.views import View
 from tickloop.analytics.q.words import RESERVED
@@ -171,7 +172,7 @@ class Session:
         """Read a global name; QError named by it if there is none."""
         found = self.find(name)
         if found is None:
-            raise QError(name, "nothing has this name")
+            raise QError(name or "type", f"no variable has the name `{name}")
         return found
 
     def set(self, name: str, value: Value) -> None:
@@ -184,19 +185,23 @@ class Session:
 
     def read_name(self, name: str) -> Value:
         """Read a variable, or a file if the session may read files."""
-        return standard.read_file(self, name) if name.startswith(":") else self.get(name)
+        return read_file(self, name) if name.startswith(":") else self.get(name)
 
     def write_name(self, name: str, value: Value) -> None:
         """Write a variable, or a file if the session may write files."""
         if name.startswith(":"):
-            standard.write_file(self, name, value)
+            write_file(self, name, value)
         else:
             self.set(name, value)
 
     def load(self, path: str) -> None:
         """Run a script from a file."""
-        for statement in statements_of(standard.read_script(self, path)):
-            self._statement(statement, is_top=True)
+        namespace = self.namespace
+        try:
+            for statement in statements_of(read_script(self, path)):
+                self._statement(statement, is_top=True)
+        finally:
+            self.namespace = namespace
 
     def reseed(self, seed: int) -> None:
         """Start the random numbers again."""
@@ -211,6 +216,13 @@ class Session:
         body = compile_function(node, Scope(self, function.namespace))
         object.__setattr__(function, "body", body)
         return body
+
+    def function_of(self, source: str, namespace: str) -> Value:
+        """Make a function of its text and the namespace it was written in."""
+        node = parse(source).statements[0]
+        if not isinstance(node, Function):
+            raise QError("type", "the text is not a function")
+        return function_value(node, Scope(self, namespace))
 
     def handle(self, handle: int, message: Value) -> Value:
         """Write to the console (1, 2) or evaluate here (0); other handles are refused."""

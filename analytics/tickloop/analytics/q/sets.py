@@ -109,9 +109,8 @@ def inter(left: Value, right: Value) -> Value:
 def except_(left: Value, right: Value) -> Value:
     """Give the items that do not stand on the right."""
     listed = _listed(left)
-    others = as_list(right) if isinstance(right, Dictionary) else _listed(right)
-    if isinstance(right, Dictionary) and isinstance(listed, Table):
-        others = collect([right])
+    is_row = isinstance(right, Dictionary) and not is_keyed_table(right)
+    others = collect([right]) if is_row else _listed(right)
     return pick(listed, np.flatnonzero(~_members(listed, others)))
 
 

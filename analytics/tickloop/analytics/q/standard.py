@@ -1,6 +1,7 @@
 """What every session starts with: the verbs of all parts, computed names, the console."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
 
 
+@cache
 def load() -> None:
     """Import every module of the engine, so that all verbs are registered."""
     for module in iter_modules(q.__path__):
@@ -109,32 +111,3 @@ def handle(session: "Session", number: int, message: Value) -> Value:
             session.write((line or "") + ("\n" if number < 0 else ""))
         return long(number)
     raise QError("type", f"{number} is no open handle; this engine opens no connections")
-
-
-def _granted(session: "Session", name: str) -> Path:
-    if not session.files:
-        raise QError("access", "this session may not touch files; Session(files=True) may")
-    return Path(name.removeprefix(":"))
-
-
-def read_script(session: "Session", name: str) -> str:
-    """Read the text of a script."""
-    path = _granted(session, name)
-    try:
-        return path.read_text("utf-8", "surrogateescape")
-    except OSError as error:
-        raise QError(name, f"cannot be read: {error.strerror}") from None
-
-
-def read_file(session: "Session", name: str) -> Value:
-    """Read a q object file."""
-    path = _granted(session, name)
-    if not path.exists():
-        raise QError(name.removeprefix(":"), "no such file")
-    raise QError("nyi", "files are not read yet")
-
-
-def write_file(session: "Session", name: str, value: Value) -> None:
-    """Write a q object file."""
-    _granted(session, name)
-    raise QError("nyi", "files are not written yet")
