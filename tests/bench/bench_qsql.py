@@ -36,6 +36,7 @@ TRADES = 2_000_000
 SYMBOLS = 500
 DAYS = 20
 REPEATS = 5
+WINDOW = "(max;`ask);(min;`bid);(avg;`bsize)"
 NAMES = [f"S{number:03}" for number in range(SYMBOLS)]
 DAY = date(2024, 3, 5)
 SECOND_NS = 10**9
@@ -148,7 +149,7 @@ def contests(trade: Columns, quote: Columns) -> list[Contest]:
         ),
         Contest(
             "wj of 2 s, max min avg",
-            lambda: session.eval("r:wj[w;`sym`time;trade;(quote;(max;`ask);(min;`bid);(avg;`bsize))]"),
+            lambda: session.eval("r:wj[w;`sym`time;trade;(quote;" + WINDOW + ")]"),
             {"duckdb": sql(window)},
             4,
         ),

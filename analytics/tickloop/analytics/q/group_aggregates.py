@@ -170,14 +170,13 @@ def _extreme(name: str, columns: list[Vector], groups: Groups, kind: QType) -> J
     values = _looked(vector)
     spans = groups.starts, groups.stops
     is_float = values.dtype.kind == "f"
-    low, high = (np.inf, -np.inf) if is_float else _limits(vector)
-    dtype = np.float64 if is_float else np.int64
-    lows: Array = np.full(groups.count, low, dtype=dtype)
-    highs: Array = np.full(groups.count, high, dtype=dtype)
+    lows, highs, is_new = _ends(vector, groups)
 
     def result() -> Value:
         return Vector(kind, (lows if name == "min" else highs).astype(DTYPES[kind]))
 
+    if not is_new:
+        return Job(_nothing, _nothing, result)
     if is_float:
         return Job(
             lambda a, b: by_span.span_float_extremes(values, *spans, a, b, lows, highs),
@@ -190,6 +189,24 @@ def _extreme(name: str, columns: list[Vector], groups: Groups, kind: QType) -> J
         lambda: by_code.code_extremes(values, look(groups.codes), null, lows, highs),
         result,
     )
+
+
+def _ends(vector: Vector, groups: Groups) -> tuple[Array, Array, bool]:
+    """Give the arrays of least and greatest values, and whether they still have to be filled."""
+    key = ("extremes", id(vector.data))
+    known = groups.shared.get(key)
+    if known is None:
+        is_float = vector.data.dtype.kind == "f"
+        dtype = np.float64 if is_float else np.int64
+        ends = (np.inf, -np.inf) if is_float else _limits(vector)
+        made = [np.full(groups.count, end, dtype=dtype) for end in ends]
+        # The array is kept, so that its id stays its own.
+        groups.shared[key] = (made[0], made[1], vector.data)
+        return made[0], made[1], True
+    lows, highs, _ = known
+    assert isinstance(lows, np.ndarray)
+    assert isinstance(highs, np.ndarray)
+    return lows, highs, False
 
 
 def _limits(vector: Vector) -> tuple[int, int]:
