@@ -129,6 +129,7 @@ _ABOUT_SERVER = {
     "array_upper(a, n)": "nullif(len(a), 0)",
     "array_remove(a, v)": "list_filter(a, lambda x: x IS DISTINCT FROM v)",
     "date_bin(stride, source, origin)": "time_bucket(stride::INTERVAL, source, origin)",
+    "pg_typeof(x)": "CASE typeof(x) WHEN 'DOUBLE' THEN 'double precision' WHEN 'FLOAT' THEN 'real' WHEN 'VARCHAR' THEN 'text' ELSE lower(typeof(x)) END",
     "clock_timestamp()": "now()",
     "statement_timestamp()": "now()",
     "timeofday()": "now()::VARCHAR",

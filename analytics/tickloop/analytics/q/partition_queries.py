@@ -1,5 +1,7 @@
-"""Queries of partitioned tables: partitions are left out first, then aggregates are put together
-from those of each partition, and other results from the rows that pass the filters.
+"""Queries of partitioned tables: partitions are left out first, the rest is put together.
+
+Aggregates are put together from those of each partition, other results from the rows that pass
+the filters.
 """
 
 import itertools
