@@ -74,9 +74,9 @@ def test_a_function_that_starts_in_the_past_misses_and_repeats_nothing(
     records = np.zeros(30, dtype=Layout(TRADE).record_dtype)
     records["time"], records["trade_id"], records["sym"] = NOON, np.arange(500, 530), 0
     # Rows that wait to be logged together are of the past, too.
-    plant.publish_rows(TRADE, records)
+    last = plant.publish_rows(TRADE, records)
     kept = Kept()
-    start = max(plant.journal.next_seq + 30 - back, 1)
+    start = max(last + 1 - back, 1)
     plant.subscribe(CallbackSubscriber(plant, kept, tables=["trade"]), start=start)
     past = kept.column("seq")
     plant.publish_rows(TRADE, records)

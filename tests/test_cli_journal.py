@@ -1,7 +1,9 @@
 """`tickloop journal` on good logs, damaged ones, and files that are no logs."""
 
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,7 @@ def test_a_flipped_bit_is_found_and_the_rest_kept(day: Path, log: Path) -> None:
     before = log.read_bytes()
     done = good("journal", "repair", log)
     assert "left out bytes" in done.err
+    assert re.search(r"rows in there: .*trade [\d,]+.*one flipped bit costs its group", done.err)
     mended = good("journal", "verify", log, "--json").json
     assert 0.3 * whole["messages"] < mended["messages"] < whole["messages"]
     originals = list(log.parent.glob("*.damaged-*"))
@@ -118,3 +121,22 @@ def test_a_log_is_repaired_where_it_was_copied_to(tmp_path: Path, log: Path) -> 
     assert json.loads(good("journal", "verify", copy, "--json").out)["good"]
     assert not (tmp_path / "lock").exists()
     assert not (tmp_path.parent / "lock").exists()
+
+
+def test_another_tickerplants_log_is_checked_and_told_apart_from_a_damaged_one(
+    market_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    real = market_data("kdb/tplog/stp1_trade20220616122504")
+    for command in ("inspect", "verify"):
+        shown = good("journal", command, real).out
+        assert "another tickerplant's log, 99,435 bytes, 306 messages, no checksums" in shown
+        assert re.search(r"trade +2,409 rows", shown)
+        assert "it parses to its end" in shown
+    cut = tmp_path / "cut.log"
+    cut.write_bytes(real.read_bytes()[:-10])
+    torn = tickloop("journal", "verify", cut, "--json")
+    assert (torn.code, torn.json["good"], torn.json["messages"]) == (1, False, 305)
+    tickloop("journal", "repair", cut).refused("another tickerplant's log")
+    played = tickloop("replay", "--journal", real, "--data", tmp_path / "new")
+    played.refused("another tickerplant's log", "journal inspect")
+    assert not (tmp_path / "new").exists()

@@ -539,6 +539,15 @@ def test_a_packed_file_cut_short_keeps_what_came_before(
     assert "what came before is kept" in str(feed.health.damage[0])
 
 
+@pytest.mark.parametrize("start", [b"# Real kdb+ files", b'" quoted, text', b"$!", b"(1, 2)"])
+def test_text_is_no_fragment_though_its_second_letter_is_a_record_type(
+    tmp_path: Path, start: bytes
+) -> None:
+    path = written(tmp_path / "letter.txt", start + b" and so on, line by line" * 40)
+    with pytest.raises(FeedError, match="is this another encoding"):
+        DbnFile(path, new_context())
+
+
 def test_a_packed_file_with_changed_bytes_is_damage(market_data: Data, tmp_path: Path) -> None:
     content = bytearray(market_data(ESH4).read_bytes())
     content[500_000] ^= 0xFF

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -238,6 +239,43 @@ def test_a_repair_keeps_everything_but_the_damaged_stretch(tmp_path: Path) -> No
     publish_trades(plant, 1, start=777)
     plant.close()
     assert logged(tmp_path / "data")[-1][1] == 777
+
+
+def test_bytes_that_do_not_parse_excuse_no_others_of_their_span(tmp_path: Path) -> None:
+    # One span for the whole log.
+    settings = JournalSettings(sync=Sync.NONE, interval_s=60, span_bytes=1 << 20, reserve=1000)
+    plant, _ = plant_at(tmp_path / "data", journal=settings)
+    for start in range(0, 200, 10):
+        publish_trades(plant, 10, start=start)
+    plant.close()
+    log = logs(tmp_path / "data" / "journal")[0]
+    before = logged(tmp_path / "data")
+    log.with_suffix(".idx").unlink()
+    damaged = bytearray(log.read_bytes())
+    first = damaged.find(b"\xf5trade\0")
+    wrong = damaged.find(struct.pack("<qq", 10, 11), damaged.find(b"\xf5trade\0", first + 1))
+    damaged[first] ^= 0x01  # no message any more
+    damaged[wrong] ^= 0x01  # trade ids of the next one, which parses
+    log.write_bytes(damaged)
+    done = repair(log, Catalog(), OS_DOOR)
+    assert done is not None
+    assert set(logged(tmp_path / "data")) <= set(before)
+    assert [item.reason for item in done.left_out if item.start <= wrong < item.end] == [
+        "checksum differs from the log's own"
+    ]
+
+
+def test_a_repair_tells_the_rows_that_it_left_out(tmp_path: Path) -> None:
+    log = _closed_log(tmp_path)
+    before = logged(tmp_path / "data")
+    damaged = bytearray(log.read_bytes())
+    damaged[damaged.find(b"trade", len(damaged) // 2) + 40] ^= 0x10
+    log.write_bytes(damaged)
+    done = repair(log, Catalog(), OS_DOOR)
+    assert done is not None
+    assert done.rows_left_out["trade"] == len(before) - len(logged(tmp_path / "data")) > 0
+    # The span's own checksum fails too, yet the sidecar vouches for the rest of the span.
+    assert [item.reason for item in done.left_out] == ["checksum differs from the sidecar's"]
 
 
 def test_a_repair_of_a_good_log_changes_nothing(tmp_path: Path) -> None:

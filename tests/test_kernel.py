@@ -66,6 +66,8 @@ print(json.dumps([cold, compiled, calls, kernel.is_cold()]))
 
 LIGHT = """
 import importlib, pkgutil, sys
+# Loaded by the interpreter itself as it starts: the system's sitecustomize, say.
+BEFORE = {name.partition(".")[0] for name in sys.modules}
 ALLOWED = {"tickloop", "numpy", "numba", "llvmlite", *sys.stdlib_module_names}
 class Blocker:
     def find_spec(self, name, path=None, target=None):
@@ -77,9 +79,7 @@ import tickloop.core
 names = [m.name for m in pkgutil.walk_packages(tickloop.core.__path__, "tickloop.core.")]
 for name in names:
     importlib.import_module(name)
-foreign = {name.partition(".")[0] for name in sys.modules} - ALLOWED
-# Loaded by the interpreter itself as it starts.
-foreign -= {"__main__", "_distutils_hack"}
+foreign = {name.partition(".")[0] for name in sys.modules} - ALLOWED - BEFORE
 foreign = {name for name in foreign if not name.startswith("_sysconfigdata")}
 print(len(names), sorted(n for n in foreign if sys.modules[n].__spec__ is not None))
 """

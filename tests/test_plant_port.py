@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -186,8 +187,8 @@ def test_whatever_is_sent_is_answered_and_the_plant_goes_on(data: st.DataObject)
 # Who is let in
 
 
-def serving(root: Path, **serve: str) -> PlantRun:
-    config = replace(Config(), serve=ServeConfig(port=0, **serve))  # type: ignore[arg-type]
+def serving(root: Path, **serve: Any) -> PlantRun:
+    config = replace(Config(), serve=ServeConfig(port=0, **serve))
     return PlantRun(root, config, RunSettings("UTC", False, False))
 
 
@@ -212,6 +213,44 @@ def test_a_wide_bind_with_a_password_file_asks_everybody(tmp_path: Path) -> None
         with QClient("127.0.0.1", plant.port, user="ann", password="pass") as client, refused:
             client.call(q.items(q.symbol(".u.upd"), q.symbol("journal"), q.items()))
         plant.stop()
+
+
+def test_users_publish_only_into_the_tables_that_they_were_granted(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("feed:a\nops:b\nguest:c\n")
+    config = (
+        f'[serve]\npassword_file = "{tmp_path / "users"}"\n'
+        '[serve.publish]\nfeed = "trade quote"\nops = "*"\n'
+    )
+    asked = {("feed", "trade"), ("feed", "status"), ("ops", "status"), ("guest", "trade")}
+    passwords = {"feed": "a", "ops": "b", "guest": "c"}
+    let_in = set()
+    with plant_process(tmp_path / "data", config) as plant:
+        for user, table in sorted(asked):
+            with QClient("127.0.0.1", plant.port, user=user, password=passwords[user]) as client:
+                try:
+                    client.call(q.items(q.symbol(".u.upd"), q.symbol(table), q.items()))
+                except QueryError as error:
+                    if f"{user} may not publish into {table}" in str(error):
+                        continue
+                let_in.add((user, table))
+        plant.stop()
+    assert let_in == {("feed", "trade"), ("ops", "status")}
+
+
+@pytest.mark.parametrize(
+    ("serve", "said"),
+    [
+        ({"publish": {"joe": "trade"}}, "everybody may call himself anything"),
+        ({"publish": {"joe": "trade trad"}, "password_file": "x"}, "joe: table 'trad' seen"),
+    ],
+)
+def test_rights_that_could_not_hold_are_refused(
+    tmp_path: Path, serve: dict[str, Any], said: str
+) -> None:
+    run = serving(tmp_path / "data", **serve)
+    with pytest.raises(ConfigError, match=said):
+        run.serve()
+    run.abandon()
 
 
 def test_pykx_logs_in_with_a_password(kx: object, tmp_path: Path) -> None:

@@ -265,6 +265,8 @@ def test_a_data_frame_is_published_by_column_name(
 ) -> None:
     pandas = pytest.importorskip("pandas")
     q = connect(plant)
+    # This plant's clock is its feed's: it has one from the first row with a time on.
+    q.upd("trade", pandas.DataFrame({"time": stamped(0, 1), "sym": ["AAPL"]}))
     before = q("count trade").py()
     q.upd(
         "trade",
@@ -492,6 +494,8 @@ def test_the_first_page_s_lines_subscribe_and_print_rows(
         console.communicate()
     assert b"README" in seen, seen[-2000:]
     assert b"100.1" in seen
+    # A console prints the values of lines in a loop, too.
+    assert b"True" not in seen
 
 
 def test_a_client_goes_on_where_it_was_when_a_killed_plant_is_back(

@@ -24,6 +24,9 @@ VENDORS: dict[str, set[str] | None] = {
     "llvmlite": {"core/kernel.py"},
     "numba": None,
     "numpy": None,
+    "pandas": {"analytics/gateway/result.py"},
+    "polars": {"analytics/gateway/result.py"},
+    "prompt_toolkit": {"app/console.py"},
     "pyarrow": None,  # late, inside functions
     "sqlglot": {"analytics/pg/postgres_sql.py"},
     "websockets": {"ingest/binance_live.py"},

@@ -44,6 +44,25 @@ def write_parquet(result: "pa.Table", path: Path) -> None:
     pq.write_table(result, path, compression="zstd")
 
 
+def write_arrow(result: "pa.Table", path: Path) -> None:
+    """Write a result as one Arrow IPC file."""
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, result.schema) as writer:
+        writer.write_table(result)
+
+
+def plain(result: "pa.Table") -> "pa.Table":
+    """Give a table whose dictionaries are written out as what they stand for."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in result.schema
+    ]
+    return result.cast(pa.schema(fields))
+
+
 def text(result: "pa.Table", form: str) -> str:
     """Give a result as text."""
     out = io.StringIO()

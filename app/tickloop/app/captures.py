@@ -19,7 +19,7 @@ from tickloop.core.clock import NULL_TIME, iso
 from tickloop.core.errors import DataDirectoryError
 from tickloop.core.interleave import interleave
 from tickloop.core.schema import LOG
-from tickloop.tickerplant import manifest
+from tickloop.tickerplant import hdb_info, manifest
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.directory import DataDirectory
 from tickloop.tickerplant.file_door import OS_DOOR
@@ -30,7 +30,7 @@ _OURS = frozenset(
     {
         *("journal", "rdb", "intraday", "db", "db.staging", "cursors", "aside"),
         *(NAME, f"{NAME}.new", manifest.NAME, f"{manifest.NAME}.new"),
-        *("lock", "run.json", "run.json.new"),
+        *("lock", "run.json", "run.json.new", hdb_info.REFERENCE),
     }
 )
 _CHOICES = (

@@ -16,6 +16,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run:run", "Capture a feed, keep it, and print what was captured."),
     "capture": ("capture:capture", "Capture a feed and print one line; for services."),
     "replay": ("replay:replay", "Play a file or a journal at its own pace, or faster."),
+    "serve": ("serve:serve", "Answer q and SQL clients on a live or resting data directory."),
+    "q": ("q:q", "Ask in q: a console, a script, or one question."),
     "sql": ("sql:sql", "Ask a live or resting data directory in SQL."),
     "journal": ("journal:journal", "Inspect, verify or repair the journal."),
     "hdb": ("hdb:hdb", "Describe history, or import a kdb+ database."),

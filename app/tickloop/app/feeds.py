@@ -143,7 +143,8 @@ def _itch(feed: Specification, config: Config, context: FeedContext) -> Feed:
 def _pcap(feed: Specification, config: Config, context: FeedContext) -> Feed:
     from tickloop.ingest.mold_pcap import MoldPcap
 
-    return MoldPcap(_file(feed.target), context)
+    destinations = live_feeds.destinations(config.feed.pcap_channel)
+    return MoldPcap(_file(feed.target), context, destinations=destinations)
 
 
 def _lobster(feed: Specification, config: Config, context: FeedContext) -> Feed:

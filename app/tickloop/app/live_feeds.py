@@ -1,6 +1,7 @@
 """Live feeds: sockets and WebSockets, with every bound taken from the configuration."""
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from tickloop.core.clock import WallClock, date_of
@@ -8,7 +9,6 @@ from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError
 from tickloop.ingest.feed import Feed, FeedContext, Health
 
-_STREAMS = ("trade", "bookTicker", "depth@100ms")
 _VENUE = "XNAS"
 _MIB = 1 << 20
 
@@ -21,20 +21,31 @@ def address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def destinations(text: str) -> frozenset[int]:
+    """Read `HOST:PORT[,HOST:PORT]` as a capture has them, address << 16 | port; empty for none."""
+    found = set()
+    for host, port in map(address, filter(None, text.split(","))):
+        try:
+            found.add(int(IPv4Address(host)) << 16 | port)
+        except ValueError as error:
+            raise ConfigError(
+                f"address {host!r} seen, an IPv4 address such as 233.54.12.111 expected; check"
+                " [feed] pcap_channel"
+            ) from error
+    return frozenset(found)
+
+
 def binance_live(target: str, config: Config, context: FeedContext) -> Feed:
     """Open the spot streams of comma-separated pairs; records them if configured."""
-    from tickloop.ingest.binance_live import BinanceLive, BinanceLiveConfig
+    from tickloop.ingest.binance_live import BinanceLive, spot_config
 
     wanted = config.feed
-    live = BinanceLiveConfig(
-        symbols=tuple(name.strip().lower() for name in target.split(",")), streams=_STREAMS,
-        venue="BINANCE", stream_url=wanted.binance_stream,
-        snapshot_url=f"{wanted.binance_rest.rstrip('/')}/api/v3/depth", snapshot_levels=1000,
-        snapshot_retry_s=2.0, queue_bytes=64 * _MIB, attempts=wanted.live_attempts,
-        backoff_s=0.5, backoff_max_s=30.0, timeout_s=10.0,
+    live = spot_config(
+        ",".join(name.strip() for name in target.split(",")),
+        stream_url=wanted.binance_stream, rest_url=wanted.binance_rest,
         record=Path(wanted.record) if wanted.record else None,
     )  # fmt: skip
-    return BinanceLive(live, context)
+    return BinanceLive(replace(live, attempts=wanted.live_attempts), context)
 
 
 def mold(target: str, config: Config, context: FeedContext) -> Feed:

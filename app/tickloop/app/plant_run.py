@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tickloop.app import known_units
 from tickloop.app.history import History
 from tickloop.app.password_file import read_passwords
+from tickloop.app.publish_rights import read_rights
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import WallClock, iso
@@ -123,8 +125,10 @@ class PlantRun:
         self.history = History(root, self.store.rdb, adopted)
         self._session: date | None = None
         self.database = Database(root)
+        known_units.recall(self.database, self.symbols, self.plant.instruments)
         self.server: Server | None = None
         self.service: PlantService | None = None
+        self._rights: Callable[[str, str], bool] = _everybody
         self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
         self._flushed_rows = 0
 
@@ -162,6 +166,7 @@ class PlantRun:
         """Open the plant's q port; return its number."""
         wanted = self.config.serve
         queue = wanted.queue_mib * _MIB
+        self._rights = read_rights(wanted, self.plant.catalog.by_name)
         self.service = PlantService(
             self.plant, _Shown(self.database, self.plant),
             ServiceSettings(
@@ -179,6 +184,8 @@ class PlantRun:
         return self.server.port
 
     def _may_publish(self, user: str, table: str) -> bool:
+        if not self._rights(user, table):
+            return False
         self.on_guest()
         return True
 
@@ -270,6 +277,11 @@ class PlantRun:
         self.plant.journal.abandon()
         self.history.close()
         self.directory.release()
+
+
+def _everybody(user: str, table: str) -> bool:
+    """Let everybody who was let in publish."""
+    return True
 
 
 def _nothing() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tickloop.core.clock import is_zone
-from tickloop.core.errors import ConfigError
+from tickloop.core.errors import ConfigError, SchemaError
+from tickloop.core.user_tables import from_toml
 
 
 def _at_least(minimum: float, unit: str = "") -> dict[str, Any]:
@@ -48,6 +49,8 @@ class FeedConfig:
     binance_rest: str = "https://api.binance.com"
     live_attempts: int = field(default=10, metadata=_at_least(1, "connections or requests"))
     record: str = ""  # a new .gz file that gets every raw frame of binance-live
+    # HOST:PORT of a capture's MoldUDP64 lines, comma-separated; empty: the busiest channel's.
+    pcap_channel: str = ""
     mold_interface: str = "127.0.0.1"
     mold_rewinder: str = ""  # HOST:PORT that lost MoldUDP64 messages are asked for
     soup_user: str = ""
@@ -61,8 +64,22 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = field(default=5010, metadata={"minimum": 0, "maximum": 65535, "unit": "port"})
     password_file: str = ""
+    # user -> the tables, divided by spaces, that he may publish into; empty: everybody, all.
+    publish: dict[str, str] = field(default_factory=dict)
     queue_mib: int = field(default=64, metadata=_at_least(1, "MiB a subscriber"))
     slow: Literal["disconnect", "spill", "conflate"] = "spill"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryConfig:
+    """Where questions are answered, by how many workers; hosts and passwords are [serve]'s."""
+
+    q_port: int = field(default=5011, metadata={"minimum": 0, "maximum": 65535, "unit": "port"})
+    pg_port: int = field(default=5433, metadata={"minimum": 0, "maximum": 65535, "unit": "port"})
+    workers: int = field(default=0, metadata=_at_least(0, "at once; 0: one more than cores"))
+    processes: int = field(default=64, metadata=_at_least(4, "workers, with those kept for one"))
+    connections: int = field(default=1000, metadata=_at_least(1, "connections"))
+    rights: str = ""  # a TOML file of what each user may ask and what it may cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +97,7 @@ class Config:
     plant: PlantConfig = field(default_factory=PlantConfig)
     feed: FeedConfig = field(default_factory=FeedConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    query: QueryConfig = field(default_factory=QueryConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     schema: str = ""  # a kdb+ schema file (`sym.q` style) with more tables
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> q type
@@ -105,7 +123,20 @@ def load(path: Path | None) -> Config:
         raise ConfigError(_not_toml(path, text, str(error))) from error
     config = _build(Config, values, _Place(path, text, ()))
     assert isinstance(config, Config)
+    _check_tables(config, _Place(path, text, ("tables",)))
     return config
+
+
+def _check_tables(config: Config, place: "_Place") -> None:
+    """Refuse tables that cannot be, at the line of the column that makes it so."""
+    for name, columns in config.tables.items():
+        for one in ({key: kind} for key, kind in columns.items()):
+            (key,) = one
+            try:
+                from_toml({name: one})
+            except SchemaError as error:
+                reason = str(error).removeprefix(f"tables.{name}: ")
+                raise ConfigError(f"{place.inside(name).inside(key)}: {reason}") from error
 
 
 def _not_toml(path: Path, text: str, reason: str) -> str:
@@ -257,7 +288,7 @@ def as_toml(config: object, section: str = "") -> str:
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
             nested.append(as_toml(value, f"{section}{item.name}."))
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and item.type != dict[str, str]:
             for name, columns in value.items():
                 body = "".join(f"{_key(key)} = {_toml(entry)}\n" for key, entry in columns.items())
                 nested.append(f"[{section}{item.name}.{_key(name)}]\n{body}\n")
@@ -274,6 +305,8 @@ def _toml(value: object) -> str:
     if isinstance(value, str):
         # JSON escapes what TOML wants escaped, all but the delete character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(key)} = {_toml(each)}" for key, each in value.items()) + "}"
     return repr(value)
 
 

@@ -8,7 +8,6 @@ import databento_dbn as vendor
 import numpy as np
 
 from tickloop.core.errors import FeedError
-from tickloop.ingest.dbn_stream import HEADER
 from tickloop.ingest.dbn_symbols import NAME_MAX, Interval, days_since_2000
 
 MAGIC = b"DBN"
@@ -77,6 +76,20 @@ LAYOUTS: dict[tuple[int, int], np.dtype[Any]] = {
     for layout in (_with_levels(record._dtypes) for record in classes)
     for rtype in rtypes
 }
+# Records that become no rows; only their sizes matter, to tell a fragment from another file.
+_BARS = tuple(kind for kind in vendor.RType.variants() if kind.name.startswith("OHLCV"))
+_UNTABLED = {
+    tuple(int(kind) for kind in _BARS): (vendor.OHLCVMsg,),
+    (int(vendor.RType.STATISTICS),): (vendor.StatMsg, vendor.StatMsgV1),
+    (int(vendor.RType.ERROR),): (vendor.ErrorMsg, vendor.ErrorMsgV1),
+    (int(vendor.RType.SYSTEM),): (vendor.SystemMsg, vendor.SystemMsgV1),
+}
+_SIZES = frozenset(LAYOUTS) | {
+    (rtype, np.dtype(record._dtypes).itemsize)
+    for rtypes, classes in _UNTABLED.items()
+    for record in classes
+    for rtype in rtypes
+}
 NAMES: dict[int, str] = {int(kind): kind.name.lower() for kind in vendor.RType.variants()}
 
 
@@ -116,11 +129,7 @@ def metadata_size(prefix: bytes, path: object) -> int:
         return size
     record = np.frombuffer(prefix[:2].ljust(2, b"\0"), dtype=np.uint8)
     rtype, size = int(record[1]), 4 * int(record[0])
-    if (
-        rtype not in NAMES
-        or size < HEADER.itemsize
-        or (rtype in TABLED and layout_of(rtype, size) is None)
-    ):
+    if not _SIZES & {(rtype, size), (rtype, size - TS_OUT_BYTES)}:
         raise FeedError(
             f"{path}: starts with {prefix[:4]!r}, expected {MAGIC!r} (a DBN file, plain or"
             " zstd) or a DBN record; is this another encoding?"

@@ -89,11 +89,13 @@ class ItchDecoder:
         recv_times: npt.NDArray[np.int64] | None = None,
         *,
         base_offset: int = 0,
+        origins: npt.NDArray[np.int64] | None = None,
     ) -> Iterator[Slice]:
         """Yield the rows of messages that lie at `offsets` in `buffer`, cut by the context's rule.
 
         `recv_times` are the capture's stamps, which then are the rows' `time`; without them it
-        is the venue's stamp. `base_offset` is where the buffer begins in the feed, for reports.
+        is the venue's stamp. For reports, `base_offset` is where the buffer begins in the feed,
+        or `origins` where each message does.
         The buffer may be used again once the iterator is exhausted; slices hold none of it.
         """
         assert len(offsets) == len(lengths), f"{len(offsets)} offsets, {len(lengths)} lengths"
@@ -105,10 +107,13 @@ class ItchDecoder:
             low, high = int(offsets.min()), int((offsets + sizes).max())
             assert low >= 0 and high <= len(buffer), f"{low}..{high} in {len(buffer)} bytes"
         buffer = np.require(buffer, np.uint8, ["C", "W"])
+        origins = offsets + base_offset if origins is None else origins
         step = min(self._context.cut.messages, STEP_MAX)
         for start in range(0, len(offsets), step):
             part = slice(start, start + step)
-            yield from self._decode(buffer, offsets[part], sizes[part], arrivals[part], base_offset)
+            yield from self._decode(
+                buffer, offsets[part], sizes[part], arrivals[part], origins[part]
+            )
 
     def _decode(
         self,
@@ -116,7 +121,7 @@ class ItchDecoder:
         offsets: npt.NDArray[np.int64],
         lengths: npt.NDArray[np.int64],
         arrivals: npt.NDArray[np.int64],
-        base_offset: int,
+        origins: npt.NDArray[np.int64],
     ) -> Iterator[Slice]:
         first = int(self._state["message"][0])
         step = self._step_of(len(offsets))
@@ -129,7 +134,7 @@ class ItchDecoder:
         others = step.others[: self._state["others"][0]]
         refused = step.refused[: self._state["refused"][0]]
         self.messages += len(offsets) - len(refused)
-        self._account(buffer, offsets, lengths, refused, base_offset)
+        self._account(buffer, offsets, lengths, refused, origins)
         batches = self._name(events, others, times, first)
         batches += self._other_batches(buffer, offsets, others, times, first)
         yield from self._cut(events, _by_table(batches), times, first)
@@ -145,7 +150,7 @@ class ItchDecoder:
         offsets: npt.NDArray[np.int64],
         lengths: npt.NDArray[np.int64],
         refused: npt.NDArray[np.int64],
-        base_offset: int,
+        origins: npt.NDArray[np.int64],
     ) -> None:
         """Count what was refused and the conditions that the kernel saw; keep bodies aside."""
         for index in refused.tolist():
@@ -153,7 +158,7 @@ class ItchDecoder:
             known = length > 0 and LAYOUT[LENGTH, buffer[offset]] > 0
             self._health.count("wrong_length" if known or not length else "unknown_type")
             body = buffer[offset : offset + length].tobytes()
-            self._health.keep_aside(base_offset + offset, body)
+            self._health.keep_aside(int(origins[index]), body)
         for condition in CONDITIONS:
             self._health.count(condition, int(self._state[condition][0]))
             self._state[condition] = 0

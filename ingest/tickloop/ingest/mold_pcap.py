@@ -9,6 +9,7 @@ from tickloop.core.clock import NULL_TIME, date_of
 from tickloop.core.errors import FeedError
 from tickloop.ingest.feed import FeedContext, Health
 from tickloop.ingest.itch import ItchDecoder
+from tickloop.ingest.mold_channels import Channels
 from tickloop.ingest.moldudp64 import HEADROOM, Gap, MessageFrames, MoldArbiter
 from tickloop.ingest.pcap import PacketChunk, PcapReader
 from tickloop.ingest.pcap_walk import TIME
@@ -20,11 +21,12 @@ WINDOW_NS = 1_000_000_000
 class MoldPcap:
     """ITCH rows from a pcap or pcapng file; rows' `time` is the capture's stamp.
 
-    Lines are merged by sequence number, whatever their addresses. The session with the most
-    messages at the start of the capture is followed unless one is named; other packets are
-    counted. Without a session date in the context the date of the first packet in the
-    context's zone is taken. FeedError if the file cannot be opened; damage inside it ends the
-    feed and is in `health.damage`.
+    The session with the most messages at the start of the capture is followed unless one is
+    named. Lines that carry the same messages are merged by sequence number; of several channels
+    the one with the most messages is followed, or the `destinations` that are named
+    (address << 16 | port). Packets of others are counted. Without a session date in the context
+    the date of the first packet in the context's zone is taken. FeedError if the file cannot be
+    opened; damage inside it ends the feed and is in `health.damage`.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class MoldPcap:
         *,
         venue: str = "XNAS",
         session: bytes | None = None,
+        destinations: frozenset[int] = frozenset(),
         window_ns: int = WINDOW_NS,
     ) -> None:
         self.name = f"pcap:{path.name}"
@@ -41,6 +44,7 @@ class MoldPcap:
         self.health = Health()
         self.arbiter = MoldArbiter(health=self.health, window_ns=window_ns, session=session)
         self.reader = PcapReader(path, health=self.health, headroom=HEADROOM)
+        self._channels = Channels(health=self.health, wanted=destinations)
         self._context = context
         self._decoder: ItchDecoder | None = None
 
@@ -66,13 +70,18 @@ class MoldPcap:
         for chunk in self.reader.chunks():
             buffer = chunk.buffer
             decoder = self._decoder_for(chunk)
-            yield from _decoded(decoder, self.arbiter.arrange(buffer, chunk.packets))
+            packets = self._channels.only_wanted(chunk.packets)
+            if self.arbiter.choose(buffer, packets):
+                assert self.arbiter.session is not None, "a session was chosen"
+                packets = self._channels.followed(buffer, packets, self.arbiter.session)
+            yield from _decoded(decoder, self.arbiter.arrange(buffer, packets, base=chunk.base))
         if buffer is not None and self._decoder is not None:
             yield from _decoded(self._decoder, self.arbiter.finish(buffer))
         if not self.arbiter.messages and not self.health.damage:
             raise FeedError(
                 f"{self.reader.path}: no MoldUDP64 message in {self.reader.packets} packets"
-                f" ({self.reader.udp_packets} of UDP); name the session, or the feed that it is"
+                f" ({self.reader.udp_packets} of UDP) is for this feed; name the feed that the"
+                " capture is, or the channel ([feed] pcap_channel)"
             )
 
     def _decoder_for(self, chunk: PacketChunk) -> ItchDecoder:
@@ -87,4 +96,6 @@ class MoldPcap:
 
 def _decoded(decoder: ItchDecoder, released: Iterable[MessageFrames]) -> Iterator[Slice]:
     for frames in released:
-        yield from decoder.decode(frames.buffer, frames.offsets, frames.lengths, frames.times)
+        yield from decoder.decode(
+            frames.buffer, frames.offsets, frames.lengths, frames.times, origins=frames.origins
+        )

@@ -30,7 +30,8 @@ FRAME_OFFSET = 0
 FRAME_LENGTH = 1
 FRAME_TIME = 2
 FRAME_SEQUENCE = 3
-FRAME_ROWS = 4
+FRAME_ORIGIN = 4  # byte of the feed at which the message begins
+FRAME_ROWS = 5
 
 # Cells of the state.
 EXPECTED = 0  # next sequence number; -1 before the first packet
@@ -49,7 +50,8 @@ SESSION_TAIL = 12
 FRAMES = 13
 REFUSED = 14
 LAST_TIME = 15
-STATE_CELLS = 16
+BASE = 16  # byte of the feed that buffer[0] stands for
+STATE_CELLS = 17
 
 # Rows of the pending table.
 P_SEQUENCE = 0
@@ -57,7 +59,8 @@ P_COUNT = 1
 P_OFFSET = 2
 P_LENGTH = 3
 P_TIME = 4
-PENDING_ROWS = 5
+P_ORIGIN = 5  # byte of the feed at which the packet's payload begins
+PENDING_ROWS = 6
 
 MESSAGES = 0
 GAP_MESSAGES = 1
@@ -110,10 +113,10 @@ def _measure(buffer: Bytes, at: int, length: int, count: int) -> int:
 
 @inline_kernel
 def _emit(
-    buffer: Bytes, at: int, sequence: int, count: int, time: int,
+    buffer: Bytes, at: int, sequence: int, count: int, time: int, origin: int,
     state: Integers, frames: Integers, counts: Integers,
 ) -> None:  # fmt: skip
-    """Write down a packet's messages from EXPECTED on."""
+    """Write down a packet's messages from EXPECTED on; `origin` is where its payload came from."""
     known = state[EXPECTED] - sequence
     here = at + HEADER
     row = state[FRAMES]
@@ -124,6 +127,7 @@ def _emit(
             frames[FRAME_LENGTH, row] = size
             frames[FRAME_TIME, row] = time
             frames[FRAME_SEQUENCE, row] = sequence + index
+            frames[FRAME_ORIGIN, row] = origin + here + 2 - at
             row += 1
         here += 2 + size
     counts[DUPLICATE_MESSAGES] += known
@@ -166,7 +170,7 @@ def _drain(
         if sequence + count > state[EXPECTED]:
             _emit(
                 buffer, pending[P_OFFSET, index], sequence, count, pending[P_TIME, index],
-                state, frames, counts,
+                pending[P_ORIGIN, index], state, frames, counts,
             )  # fmt: skip
         else:
             counts[DUPLICATE_MESSAGES] += count
@@ -250,6 +254,7 @@ def _hold(
     pending[P_OFFSET, row] = offset
     pending[P_LENGTH, row] = length
     pending[P_TIME, row] = packets[TIME, column]
+    pending[P_ORIGIN, row] = state[BASE] + packets[OFFSET, column]
     state[PENDING] = row + 1
     state[PENDING_MESSAGES] += count
     state[STORE_USED] += length
@@ -309,7 +314,7 @@ def _place(
         _count_old(sequence, count, state, gaps, counts)
         return True
     counts[TRAILING_BYTES] += _measure(buffer, at, packets[LENGTH, column], count)
-    _emit(buffer, at, sequence, count, time, state, frames, counts)
+    _emit(buffer, at, sequence, count, time, state[BASE] + at, state, frames, counts)
     if state[PENDING] > 0 or state[HOLE_SINCE] != NULL_TIME:
         _drain(buffer, time, state, pending, frames, counts)
     return True

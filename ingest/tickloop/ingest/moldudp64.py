@@ -20,7 +20,7 @@ SESSION_BYTES = 10
 
 @dataclass(frozen=True, slots=True)
 class MessageFrames:
-    """Messages in sequence: where each lies in `buffer`, and when its packet came.
+    """Messages in sequence: where each lies in `buffer` and in the feed, and when it came.
 
     The arrays and the buffer are overwritten by the next step of the arbiter.
     """
@@ -30,6 +30,7 @@ class MessageFrames:
     lengths: npt.NDArray[np.int64]
     times: npt.NDArray[np.int64]
     sequences: npt.NDArray[np.int64]
+    origins: npt.NDArray[np.int64]  # bytes of the feed
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -109,9 +110,15 @@ class MoldArbiter:
         count = int(self._state[walk.KNOWN_NEXT]) - first
         return (first, count) if first >= 0 and count > 0 else None
 
-    def arrange(self, buffer: Bytes, packets: Integers) -> Iterator[MessageFrames]:
-        """Yield the messages that `packets` (a packet matrix, see PacketChunk) release."""
-        if self.session is None and not self._choose(buffer, packets):
+    def arrange(
+        self, buffer: Bytes, packets: Integers, *, base: int = 0
+    ) -> Iterator[MessageFrames]:
+        """Yield the messages that `packets` (a packet matrix, see PacketChunk) release.
+
+        `base` is the byte of the feed that buffer[0] stands for, for reports.
+        """
+        self._state[walk.BASE] = base
+        if not self.choose(buffer, packets):
             self.health.count("not_mold_packets", packets.shape[1])
             return
         column = 0
@@ -135,7 +142,10 @@ class MoldArbiter:
         while self.missing() is not None:
             yield from self.give_up(buffer)
 
-    def _choose(self, buffer: Bytes, packets: Integers) -> bool:
+    def choose(self, buffer: Bytes, packets: Integers) -> bool:
+        """Choose the session to follow, unless it is; False if no packet here is of any."""
+        if self.session is not None:
+            return True
         sessions = np.zeros((3, walk.SESSIONS_MAX), dtype=np.int64)
         known = tally_sessions(buffer, packets, sessions)
         if not known:
@@ -167,5 +177,5 @@ class MoldArbiter:
         rows = int(self._state[walk.FRAMES])
         self._state[walk.FRAMES] = 0
         if rows:
-            offsets, lengths, times, sequences = self._frames[:, :rows]
-            yield MessageFrames(buffer, offsets, lengths, times, sequences)
+            offsets, lengths, times, sequences, origins = self._frames[:, :rows]
+            yield MessageFrames(buffer, offsets, lengths, times, sequences, origins)

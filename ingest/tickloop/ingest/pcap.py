@@ -45,10 +45,12 @@ class PacketChunk:
 
     `packets` has the rows TIME (ns since 2000), OFFSET and LENGTH (of the payload in `buffer`),
     DESTINATION (address << 16 | port) and AT (byte of the capture), one column a packet.
+    `base` is the byte of the capture, unzipped, that buffer[0] stands for.
     """
 
     buffer: Bytes
     packets: Integers
+    base: int
 
     def __len__(self) -> int:
         return int(self.packets.shape[1])
@@ -133,7 +135,8 @@ class PcapReader:
                 self.health.count(name, int(self._counts[index] - self._reported[index]))
         self._reported[:] = self._counts
         if rows:
-            yield PacketChunk(self._buffer, np.ascontiguousarray(table[:, :rows]))
+            base = int(self._state[walk.BASE])
+            yield PacketChunk(self._buffer, np.ascontiguousarray(table[:, :rows]), base)
 
     def _fill(self, start: int) -> int:
         """Read on into the buffer from `start`; return where the bytes end."""

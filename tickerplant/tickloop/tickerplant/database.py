@@ -24,6 +24,7 @@ from tickloop.tickerplant.part import Part, complete
 from tickloop.tickerplant.rdb import RdbPart, RdbReader, cut
 from tickloop.tickerplant.segment import Segment
 from tickloop.tickerplant.session import SessionCalendar
+from tickloop.tickerplant.usage import USAGE, UsageReader
 
 _TRIES = 100
 _Signature = tuple[int, int, int]
@@ -42,6 +43,8 @@ class Snapshot:
     chunks: Mapping[Chunk, Mapping[str, Segment]]
     today: Mapping[str, Sequence[RdbPart]]
     mounts: Sequence[KdbHistory]
+    usage: Sequence[RdbPart] | None = None
+    only: frozenset[str] | None = None
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
@@ -49,6 +52,10 @@ class Snapshot:
         found = dict(self.manifest.catalog.by_name)
         for mount in self.mounts:
             found.update(mount.tables)
+        if self.usage is not None:
+            found.setdefault(USAGE.name, USAGE)
+        if self.only is not None:
+            return {name: table for name, table in found.items() if name in self.only}
         return found
 
     @property
@@ -69,6 +76,8 @@ class Snapshot:
         history are sorted by symbol, the others by seq.
         """
         known = narrowed(self.tables[table], columns)
+        if self.tables[table] is USAGE:
+            return list(self._sessions_of(known, self.usage or (), dates))
         mount = next((mount for mount in self.mounts if table in mount.tables), None)
         if mount is not None:
             return [part for part in mount.parts(known, dates) if part.rows]
@@ -86,8 +95,13 @@ class Snapshot:
                 yield self._part(table, chunk.session, rows)
 
     def _todays(self, table: Table, dates: Container[date] | None) -> Iterable[Part]:
+        return self._sessions_of(table, self.today.get(table.name, ()), dates)
+
+    def _sessions_of(
+        self, table: Table, parts: Iterable[RdbPart], dates: Container[date] | None
+    ) -> Iterable[Part]:
         calendar = SessionCalendar(zone=self.manifest.zone, roll_ns=self.manifest.roll_ns)
-        for part in self.today.get(table.name, ()):
+        for part in parts:
             for dated in by_session(part, calendar):
                 if dates is None or dated.session in dates:
                     yield self._part(table, dated.session, dated.part)
@@ -98,9 +112,12 @@ class Snapshot:
 
 
 class Database:
-    """A data directory, live or at rest; or any kdb+ database directory. One thread at a time."""
+    """A data directory, live or at rest; or any kdb+ database directory. One thread at a time.
 
-    def __init__(self, root: Path) -> None:
+    With `only`, the other tables do not exist.
+    """
+
+    def __init__(self, root: Path, *, only: frozenset[str] | None = None) -> None:
         if not root.is_dir():
             raise DataDirectoryError(
                 f"{root}: no such directory; give --data the directory of a capture or of a"
@@ -115,11 +132,18 @@ class Database:
         self._mounts: dict[tuple[Path, str], KdbHistory] = {}
         self._names: list[str] = []
         self._names_bytes = 0
+        self._usage = UsageReader(root)
+        self._only = only
 
     @property
     def tables(self) -> Mapping[str, Table]:
         """Tables by name, as they are now."""
         return self.snapshot().tables
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is neither a capture nor a kdb+ database to ask."""
+        return self.snapshot().manifest is _EMPTY
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -146,6 +170,11 @@ class Database:
                 return snapshot
         raise StoreError(f"{self.root}: the manifest changed {_TRIES} times while it was read")
 
+    def moment(self) -> tuple[object, ...]:
+        """Give what changes whenever a new snapshot would differ from the last; microseconds."""
+        published = 0 if self._rdb is None else self._rdb.published
+        return _signature(self.root / manifests.NAME), published, self._usage.moment()
+
     def _pin(self, manifest: Manifest) -> Snapshot:
         today: dict[str, list[RdbPart]] = {}
         seq = manifest.watermark
@@ -160,7 +189,10 @@ class Database:
         mounts = self._mounted(manifest)
         if manifest is _EMPTY and not mounts[0].is_empty:
             manifest = _FOREIGN
-        return Snapshot(manifest, seq, self.symbols, self._history, chunks, today, mounts)
+        usage = list(self._usage.parts()) if self._usage.exists else None
+        return Snapshot(
+            manifest, seq, self.symbols, self._history, chunks, today, mounts, usage, self._only
+        )
 
     def _reader(self, folder: Path) -> RdbReader:
         if self._rdb is None or self._rdb.root != folder:

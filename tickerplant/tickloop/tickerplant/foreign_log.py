@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tickloop.core.errors import CorruptJournalError, WireError
+from tickloop.core.schema import JOURNAL
 from tickloop.tickerplant import q_values as q
 from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.q_codec import DecodeLimits, decode_prefix
 
+_HEAD_BYTES = 64
 _LIMITS = DecodeLimits(depth=64, values=10_000_000)
 
 
@@ -76,6 +78,19 @@ def _message(path: Path, offset: int, value: q.Value) -> LogMessage:
         f"{path}: byte {offset}: a message that is no (`upd;`table;data);"
         f" the {offset} bytes before it are good"
     )
+
+
+def is_foreign(path: Path) -> bool:
+    """Tell whether a log begins with a message that is not the first of our own logs."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    # Our own may be larger than memory, and is known by its first row without reading on.
+    if b"\xf5" + JOURNAL.name.encode() + b"\0" in head:
+        return False
+    try:
+        return next(messages(path)).table != JOURNAL.name
+    except (CorruptJournalError, StopIteration):
+        return False
 
 
 def contents(path: Path) -> LogContents:

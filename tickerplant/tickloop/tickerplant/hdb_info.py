@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tickloop.core.errors import DataDirectoryError, StoreError
@@ -10,6 +10,7 @@ from tickloop.core.schema import Kind
 from tickloop.tickerplant.hdb_reader import HdbReader, PartitionedBy, PartitionKey
 from tickloop.tickerplant.kdb_file import KdbFile
 
+NO_TABLES = "no tables there; expected sym, DATE/TABLE/.d or TABLE/.d"
 DATABASE = "db"
 REFERENCE = "db.json"
 
@@ -52,6 +53,23 @@ class DatabaseInfo:
     tables: tuple[TableInfo, ...]
     domains: dict[str, int]  # names in each
     damage: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Give the description as plain values."""
+        return {
+            **asdict(self),
+            "root": str(self.root),
+            "partitioned_by": self.partitioned_by.value,
+            "tables": [_table_json(table) for table in self.tables],
+        }
+
+
+def _table_json(table: TableInfo) -> dict[str, object]:
+    columns = [
+        {**asdict(column), "kind": column.kind.value if column.kind else None}
+        for column in table.columns
+    ]
+    return {**asdict(table), "columns": columns}
 
 
 def describe(root: Path) -> DatabaseInfo:
@@ -134,7 +152,7 @@ def import_database(source: Path, data_directory: Path, *, copy: bool) -> Databa
     source = source.resolve()
     info = describe(source)
     if not info.tables:
-        raise StoreError(f"{source}: no tables there; expected sym, DATE/TABLE/.d or TABLE/.d")
+        raise StoreError(f"{source}: {NO_TABLES}")
     own = data_directory / DATABASE
     if is_read_only(data_directory) or (own.exists() and any(own.iterdir())):
         raise DataDirectoryError(

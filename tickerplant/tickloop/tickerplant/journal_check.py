@@ -16,11 +16,15 @@ from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import sidecar
 from tickloop.tickerplant.encode import Encoder
 from tickloop.tickerplant.file_door import FileDoor
+from tickloop.tickerplant.foreign_log import is_foreign
 from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.log_file import LogFile
 from tickloop.tickerplant.names import Names
 from tickloop.tickerplant.recovery import JournalRow, LogReader
 from tickloop.tickerplant.scan import END, START, UPD, Found, Outcome
+
+_SIDECAR = "checksum differs from the sidecar's"
+_OWN = "checksum differs from the log's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,7 @@ def verify(path: Path, catalog: Catalog) -> Verdict:
         strict=True,
     ):  # fmt: skip
         if reader.span_crc(offset, offset + length) != crc:
-            verdict.damage.append(
-                Damage(offset, offset + length, "checksum differs from the sidecar's")
-            )
+            verdict.damage.append(Damage(offset, offset + length, _SIDECAR))
         verdict.indexed = offset + length - len(LOG_HEADER)
     _check_spans(reader, verdict)
     known = len(LOG_HEADER) + max(verdict.indexed, verdict.covered)
@@ -115,8 +117,7 @@ def _check_span(reader: LogReader, row: JournalRow, verdict: Verdict) -> None:
         verdict.damage.append(Damage(row.start, row.end, reason))
         return
     if reader.span_crc(row.span_start, row.span_end) != row.span_crc:
-        reason = "checksum differs from the log's own"
-        verdict.damage.append(Damage(row.span_start, row.span_end, reason))
+        verdict.damage.append(Damage(row.span_start, row.span_end, _OWN))
     verdict.covered = row.span_end - len(LOG_HEADER)
 
 
@@ -136,18 +137,23 @@ def next_message(reader: LogReader, position: int) -> int:
     return size
 
 
-def _narrowest(damage: list[Damage]) -> list[Damage]:
-    """Drop stretches that hold a narrower one: a group's checksum beats its span's."""
-    return [
-        wide
-        for wide in damage
-        if not any(
-            wide.start <= narrow.start
-            and narrow.end <= wide.end
-            and narrow.end - narrow.start < wide.end - wide.start
-            for narrow in damage
+def _unvouched(verdict: Verdict) -> list[Damage]:
+    """List the stretches whose bytes nothing vouches for.
+
+    A span that the log's own checksum rejects is spared where the sidecar covers all of it and
+    names the groups in it, or the row behind it, that are bad: then the rest is as it was
+    written. Bytes that do not parse spare nothing, because others beside them may parse and yet
+    be wrong.
+    """
+    indexed_end = len(LOG_HEADER) + verdict.indexed
+    groups = [item for item in verdict.damage if item.reason == _SIDECAR]
+
+    def is_explained(span: Damage) -> bool:
+        return span.end <= indexed_end and any(
+            span.start <= group.start <= span.end for group in groups
         )
-    ]
+
+    return [item for item in verdict.damage if item.reason != _OWN or not is_explained(item)]
 
 
 def _count(rows: Batch, verdict: Verdict) -> None:
@@ -165,24 +171,31 @@ def _count(rows: Batch, verdict: Verdict) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What a repair kept and what it left out."""
+    """What a repair kept and what it left out; rows that no longer parse are not counted."""
 
     path: Path
     original: Path
     messages: int
     left_out: list[Damage]
+    rows_left_out: Counter[str]
 
 
 def repair(path: Path, catalog: Catalog, door: FileDoor) -> Repaired | None:
     """Rewrite a damaged log from its good messages; None if nothing was wrong.
 
-    Every message keeps its rows and seqs; `journal` rows get new checksums. Stretches that the
-    sidecar or a span checksum rejects are left out whole, as are bytes that do not parse; the
-    damaged file is kept beside the new one as `.damaged`.
+    Every message keeps its rows and seqs; `journal` rows get new checksums. Groups that the
+    sidecar rejects are left out whole, as are spans that only the log's own checksum covers and
+    rejects, and bytes that do not parse; the damaged file is kept beside the new one as
+    `.damaged`.
     """
     verdict = verify(path, catalog)
     if verdict.is_good:
         return None
+    if not verdict.messages and is_foreign(path):
+        raise CorruptJournalError(
+            f"{path}: another tickerplant's log, which carries no checksums to mend it by; kdb+"
+            " reads its good part (-11!)"
+        )
     if not verdict.messages:
         raise CorruptJournalError(
             f"{path}: no message in its {verdict.size} bytes, so nothing of it can be kept: is it a"
@@ -190,7 +203,8 @@ def repair(path: Path, catalog: Catalog, door: FileDoor) -> Repaired | None:
         )
     reader = LogReader(path, catalog)
     target = path.with_suffix(".log.repaired")
-    _Copy(reader, catalog, door, target).run(verdict.damage)
+    left_out = _unvouched(verdict)
+    _Copy(reader, catalog, door, target).run(left_out)
     original = path.with_suffix(f".log.damaged-{_short_digest(path)}")
     new_index = sidecar.path_of(target)
     door.rename(path, original)
@@ -203,7 +217,7 @@ def repair(path: Path, catalog: Catalog, door: FileDoor) -> Repaired | None:
             f"{path}: still damaged after the repair ({after.damage[0]});"
             f" the original is {original.name}: keep it and report this"
         )
-    return Repaired(path, original, after.messages, verdict.damage)
+    return Repaired(path, original, after.messages, left_out, verdict.rows - after.rows)
 
 
 def _short_digest(path: Path) -> str:
@@ -232,7 +246,7 @@ class _Copy:
         """Copy everything outside the damaged stretches and close the new log."""
         size = len(self._reader.bytes)
         start = len(LOG_HEADER)
-        for bad in [*_narrowest(damage), Damage(size, size, "")]:
+        for bad in [*damage, Damage(size, size, "")]:
             if start < bad.start:
                 self._copy(start, bad.start)
             start = max(start, next_message(self._reader, bad.end))

@@ -12,6 +12,7 @@ from tickloop.core.interleave import interleave
 from tickloop.core.schema import INSTRUMENT, LOG
 from tickloop.core.symbols import Symbols
 from tickloop.ingest.feed import CutRule, Health
+from tickloop.tickerplant.foreign_log import is_foreign
 from tickloop.tickerplant.journal import logs
 from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.recovery import LogReader
@@ -21,7 +22,10 @@ _OWN = frozenset(table.name for table in LOG)
 
 
 class JournalFeed:
-    """Plays logs in order. A slice is what the plant took in at once, or what the rule cuts."""
+    """Plays logs in order. A slice is what the plant took in at once, or what the rule cuts.
+
+    FeedError if there is no log, or one is another tickerplant's: its rows have no seq.
+    """
 
     venue = ""
 
@@ -35,6 +39,11 @@ class JournalFeed:
         self._logs = [path] if path.is_file() else logs(path / "journal") or logs(path)
         if not self._logs:
             raise FeedError(f"{path}: no journal there; name a .log file or a data directory")
+        for log in filter(is_foreign, self._logs):
+            raise FeedError(
+                f"{log}: another tickerplant's log seen, one of tickloop's own expected;"
+                f" `tickloop journal inspect {log}` counts what is in it"
+            )
 
     def slices(self) -> Iterator[Slice]:
         """Yield rows of every log; damage ends a log and is told in `health`."""

@@ -12,7 +12,7 @@ from tickloop.tickerplant.q_compress import (
     decompress_message,
 )
 from tickloop.tickerplant.q_decode import LIMITS, DecodeLimits, decode, decode_prefix
-from tickloop.tickerplant.q_encode import encode
+from tickloop.tickerplant.q_encode import Parts, encode, encode_parts
 from tickloop.tickerplant.q_values import Value
 
 __all__ = [
@@ -23,12 +23,15 @@ __all__ = [
     "DecodeLimits",
     "Header",
     "MessageKind",
+    "Parts",
     "compress_message",
     "decode",
     "decode_prefix",
     "decompress_message",
     "encode",
+    "encode_parts",
     "message",
+    "message_header",
     "open_message",
     "parse_header",
 ]
@@ -59,7 +62,12 @@ class Header:
 
 def message(kind: MessageKind, payload: bytes) -> bytes:
     """Put a header before a payload."""
-    return _HEADER.pack(1, kind, 0, 0, HEADER_SIZE + len(payload)) + payload
+    return message_header(kind, len(payload)) + payload
+
+
+def message_header(kind: MessageKind, payload_bytes: int) -> bytes:
+    """Make the header that goes before so many bytes."""
+    return _HEADER.pack(1, kind, 0, 0, HEADER_SIZE + payload_bytes)
 
 
 def parse_header(raw: bytes | bytearray, offset: int = 0, *, size_max: int) -> Header:

@@ -4,6 +4,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tickloop.core.errors import WireError
 from tickloop.tickerplant.q_values import (
     DTYPES,
@@ -26,7 +28,10 @@ from tickloop.tickerplant.q_values import (
 DEPTH_MAX = 64
 PAYLOAD_MAX = 2**31 - 1 - 8
 
-Parts = list[bytes]
+# What is smaller is copied: a buffer of its own costs more.
+_COPIED_MAX = 1 << 14
+
+Parts = list[bytes | memoryview]
 _ATOMS: dict[QType, struct.Struct] = {
     kind: struct.Struct(
         "<b" + {"u1": "B", "i2": "h", "i4": "i", "i8": "q", "f4": "f", "f8": "d"}[dtype[1:]]
@@ -51,7 +56,10 @@ def _atom(value: Atom, parts: Parts, depth: int) -> None:
 
 def _vector(value: Vector, parts: Parts, depth: int) -> None:
     parts.append(_LIST_HEAD.pack(value.type, value.attribute, len(value.data)))
-    parts.append(value.data.tobytes())
+    if value.data.nbytes <= _COPIED_MAX:
+        parts.append(value.data.tobytes())
+    else:
+        parts.append(np.ascontiguousarray(value.data).view(np.uint8).data)
 
 
 def _symbols(value: SymbolVector, parts: Parts, depth: int) -> None:
@@ -121,17 +129,22 @@ def _append(value: Value, parts: Parts, depth: int) -> None:
     _WRITERS[type(value)](value, parts, depth + 1)
 
 
-def encode(value: Value) -> bytes:
-    """Spell a value as a payload, without a message header.
+def encode_parts(value: Value) -> Parts:
+    """Spell a value as the pieces of a payload, large columns uncopied.
 
     WireError if it nests deeper than 64 levels or is longer than a header's length can say.
     """
     parts: Parts = []
     _append(value, parts, 0)
-    payload = b"".join(parts)
-    if len(payload) > PAYLOAD_MAX:
+    size = sum(map(len, parts))
+    if size > PAYLOAD_MAX:
         raise WireError(
-            f"a value of {len(payload)} bytes seen, at most {PAYLOAD_MAX} fit a message;"
+            f"a value of {size} bytes seen, at most {PAYLOAD_MAX} fit a message;"
             " ask for fewer rows at a time"
         )
-    return payload
+    return parts
+
+
+def encode(value: Value) -> bytes:
+    """Spell a value as a payload, without a message header; otherwise as `encode_parts`."""
+    return b"".join(encode_parts(value))

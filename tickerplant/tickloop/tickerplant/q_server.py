@@ -89,7 +89,7 @@ class Server:
         host: str = "127.0.0.1",
         authenticate: Authenticate | None = None,
     ) -> None:
-        if authenticate is None and not _is_loopback(host):
+        if authenticate is None and not is_loopback(host):
             raise ConfigError(
                 f"listening on {host} lets other machines in, and no user is checked;"
                 " configure users and passwords, or listen on 127.0.0.1"
@@ -100,7 +100,7 @@ class Server:
         self._limits = limits
         self._decode_limits = DecodeLimits(LIMITS.depth, limits.message_values)
         self._authenticate = authenticate
-        self._listener = _listen(host, port)
+        self._listener = listen(host, port)
         self.port: int = self._listener.getsockname()[1]
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, None)
@@ -177,7 +177,7 @@ class Server:
         connection = Connection(
             sock,
             peer=f"{host}:{port}",
-            is_local=_is_loopback(host),
+            is_local=is_loopback(host),
             queue_bytes_max=self._limits.queue_bytes,
             owner=self,
         )
@@ -330,7 +330,8 @@ class Server:
         return self._shrunk[1]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is this machine's own."""
     if host == "localhost":
         return True
     try:
@@ -339,7 +340,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Open a port without blocking; ConfigError says what stands in the way."""
     if not 0 <= port <= 65_535:
         raise ConfigError(f"port {port} seen, 0 (any free one) to 65535 expected")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,12 +1,12 @@
 """Columns of symbol ids to symbols as they travel, without a Python object per row."""
 
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.kernel import kernel
-from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.q_values import Attribute, SymbolVector, symbol_bytes
 
 Number = TypeVar("Number", np.uint8, np.int64)
@@ -38,10 +38,22 @@ def _gather(ids: Ids, offsets: Offsets, names: Bytes, text: Bytes) -> None:
             end += 1
 
 
-class SymbolText:
-    """The names of a `Symbols` as one text ended by NULs; it follows as names are added."""
+class Names(Protocol):
+    """A list of names that only grows; a name's position is its id."""
 
-    def __init__(self, symbols: Symbols) -> None:
+    def __len__(self) -> int:
+        """Count the names."""
+        ...
+
+    def names_from(self, start: int) -> Sequence[str]:
+        """Give the names from a position on."""
+        ...
+
+
+class SymbolText:
+    """The names of a growing list as one text ended by NULs; it follows as names are added."""
+
+    def __init__(self, symbols: Names) -> None:
         self._symbols = symbols
         self._known = 0
         self._names: Bytes = np.zeros(4096, dtype=np.uint8)
@@ -58,7 +70,11 @@ class SymbolText:
         return SymbolVector(text.tobytes(), len(column), attribute)
 
     def _follow(self) -> None:
-        added = [symbol_bytes(name) + b"\0" for name in self._symbols.names_from(self._known)]
+        # A NUL ends a name on the wire, so what follows one never travels.
+        added = [
+            symbol_bytes(name).partition(b"\0")[0] + b"\0"
+            for name in self._symbols.names_from(self._known)
+        ]
         known = self._known + len(added)
         used = int(self._offsets[self._known])
         ends = used + np.cumsum([len(name) for name in added], dtype=np.int64)

@@ -256,6 +256,11 @@ def count_of(value: Value) -> int:
     return 1
 
 
+def is_atom(value: Value) -> bool:
+    """Tell whether a value is a simple atom."""
+    return isinstance(value, Atom)
+
+
 def is_keyed_table(value: Value) -> bool:
     """Tell whether a value is a keyed table."""
     return (

@@ -15,6 +15,10 @@ class QError(QueryError):
         self.name = name
         self.sentence = sentence
         self.position = position
+        # Where it happened, from the innermost function out: each text and the offset in it.
+        self.frames: list[tuple[str, int | None]] = []
+        # A signalled error belongs to the caller of the function that signalled it.
+        self.is_signal = False
 
 
 def type_error(sentence: str) -> QError:

@@ -43,6 +43,10 @@ class Interned:
         """Give the name of an id."""
         return self._names[symbol_id]
 
+    def names_from(self, start: int) -> list[str]:
+        """Give the names from an id on."""
+        return self._names[start:]
+
     def ids(self, names: Iterable[str]) -> Ids:
         """Give the ids of names."""
         return np.fromiter((self.id(name) for name in names), dtype=np.int32)

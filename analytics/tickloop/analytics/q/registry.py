@@ -11,6 +11,8 @@ F = TypeVar("F", bound=Callable[..., Value])
 
 # By how text spells them: `+`, `count`, `aj`, `.Q.s`, and the k forms `#:`.
 BUILTINS: dict[str, Builtin] = {}
+# Names that always hold the same value, such as `.Q.a`; a session may write over them.
+CONSTANTS: dict[str, Value] = {}
 
 
 class Interpreter(Protocol):
@@ -39,6 +41,10 @@ class Interpreter(Protocol):
 
     def evaluate_text(self, text: str) -> Value:
         """Evaluate q text."""
+        ...
+
+    def write(self, text: str) -> None:
+        """Print text on the session's console, as it is: ends of lines are the caller's."""
         ...
 
 

@@ -268,8 +268,10 @@ def type_of(value: Value) -> int:
         return int(value.type)
     if isinstance(value, Enumerated | EnumeratedAtom):
         return 20 if isinstance(value, Enumerated) else -20
-    if isinstance(value, List | Table | Dictionary):
-        return {List: 0, Table: 98, Dictionary: 99}[type(value)]
+    if isinstance(value, List):
+        return 0
+    if isinstance(value, Table | Dictionary):
+        return 98 if isinstance(value, Table) else 99
     if isinstance(value, Iterated):
         return _ITERATED_TYPES[value.iterator]
     if isinstance(value, Builtin):

@@ -1,6 +1,5 @@
 """`tickloop hdb`: what history holds, and how a kdb+ database joins it."""
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from tickloop.app.options import data_option, json_option, new_data, newest_data
 from tickloop.core.clock import today_utc
+from tickloop.core.errors import StoreError
 
 if TYPE_CHECKING:
     from tickloop.tickerplant.hdb_info import DatabaseInfo
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def hdb() -> None:
-    """Describe history, or import a kdb+ database."""
+    """Describe history, or import a kdb+ database.
+
+    \b
+    Examples:
+      tickloop hdb info --data DIR
+      tickloop hdb import /path/to/kdb/hdb --data old
+    """
 
 
 @hdb.command()
@@ -34,12 +40,13 @@ def info(path: Path | None, data: Path | None, config_path: Path | None, as_json
       tickloop hdb info
       tickloop hdb info /path/to/kdb/hdb --json
     """
-    from tickloop.tickerplant.hdb_info import describe
+    from tickloop.tickerplant.hdb_info import NO_TABLES, database_of, describe
 
-    root = path if path is not None else newest_data(data) / "db"
-    found = describe(root)
+    found = describe(path if path is not None else database_of(newest_data(data)))
+    if not found.tables and not found.damage:
+        raise StoreError(f"{found.root}: {NO_TABLES}")
     if as_json:
-        print(json.dumps(dataclasses.asdict(found), default=str))
+        print(json.dumps(found.as_json()))
         return
     for line in _lines(found):
         print(line)
@@ -76,7 +83,6 @@ def import_(source: Path, data: Path | None, config_path: Path | None, copy: boo
     from tickloop.tickerplant.hdb_info import import_database
 
     root = new_data(data, today_utc())
-    root.mkdir(parents=True, exist_ok=True)
     import_database(source, root, copy=copy)
     verb = "copied" if copy else "mounted"
     print(f'{verb} {source} as {root}; ask it with: tickloop sql --data {root} "SHOW TABLES"')

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,10 @@ from tickloop.app.options import data_option, json_option, newest_data
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import iso
 from tickloop.core.errors import DataDirectoryError
+
+if TYPE_CHECKING:
+    from tickloop.tickerplant.foreign_log import LogContents
+    from tickloop.tickerplant.journal_check import Repaired
 
 
 def _logs(path: Path | None, data: Path | None) -> tuple[list[Path], Catalog]:
@@ -37,7 +42,13 @@ _path = click.argument("path", required=False, type=click.Path(path_type=Path), 
 
 @click.group()
 def journal() -> None:
-    """Inspect, verify or repair the journal."""
+    """Inspect, verify or repair the journal.
+
+    \b
+    Examples:
+      tickloop journal inspect
+      tickloop journal verify --data DIR
+    """
 
 
 @journal.command()
@@ -55,12 +66,14 @@ def inspect(
       tickloop journal inspect
       tickloop journal inspect data/2026-11-21/journal/2026-11-20.log --limit 5
     """
+    from tickloop.tickerplant.foreign_log import contents, is_foreign
     from tickloop.tickerplant.journal_check import verify
 
     files, catalog = _logs(path, data)
     for file in files:
         verdict = verify(file, catalog)
-        if not verdict.messages and _inspect_foreign(file, as_json=as_json):
+        if not verdict.messages and is_foreign(file):
+            _show_foreign(contents(file), as_json=as_json)
             continue
         if as_json:
             print(json.dumps(verdict.as_json()))
@@ -75,27 +88,25 @@ def inspect(
             print(f"  {line}")
 
 
-def _inspect_foreign(file: Path, *, as_json: bool) -> bool:
-    """Describe a log of another tickerplant; False if it is none."""
-    from tickloop.tickerplant.foreign_log import contents
-
-    found = contents(file)
-    if not found.messages:
-        return False
+def _show_foreign(found: "LogContents", *, as_json: bool) -> bool:
+    """Describe a log of another tickerplant; tell whether all of it parses."""
     if as_json:
         print(
             json.dumps(
-                {"path": str(file), "bytes": found.size, "messages": found.messages,
-                 "rows": dict(found.rows), "foreign": True, "stopped": found.reason}
+                {"path": str(found.path), "bytes": found.size, "messages": found.messages,
+                 "rows": dict(found.rows), "foreign": True, "stopped": found.reason,
+                 "good": not found.reason}
             )
         )  # fmt: skip
-        return True
-    print(f"{file}: another tickerplant's log, {found.size:,} bytes, {found.messages:,} messages")
+        return not found.reason
+    print(
+        f"{found.path}: another tickerplant's log, {found.size:,} bytes, {found.messages:,}"
+        " messages, no checksums"
+    )
     for table, rows in sorted(found.rows.items()):
         print(f"  {table:12} {rows:>12,} rows")
-    if found.reason:
-        print(f"  {found.reason}")
-    return True
+    print(f"  {found.reason or 'it parses to its end'}")
+    return not found.reason
 
 
 def _messages(file: Path, catalog: Catalog, limit: int) -> Iterator[str]:
@@ -122,18 +133,23 @@ def _messages(file: Path, catalog: Catalog, limit: int) -> Iterator[str]:
 def verify(path: Path | None, data: Path | None, config_path: Path | None, as_json: bool) -> int:
     """Check every byte: checksums of the sidecar and of the log itself, and that it parses.
 
-    Exits 1 if damage was found, naming the bytes.
+    Exits 1 if damage was found, naming the bytes. Other tickerplants' logs have no checksums:
+    of them only that they parse is checked.
 
     \b
     Example:
       tickloop journal verify --data data/2026-11-21
     """
+    from tickloop.tickerplant.foreign_log import contents, is_foreign
     from tickloop.tickerplant.journal_check import verify as check
 
     files, catalog = _logs(path, data)
     good = True
     for file in files:
         verdict = check(file, catalog)
+        if not verdict.messages and is_foreign(file):
+            good = _show_foreign(contents(file), as_json=as_json) and good
+            continue
         good = good and verdict.is_good
         if as_json:
             print(json.dumps(verdict.as_json()))
@@ -156,7 +172,9 @@ def verify(path: Path | None, data: Path | None, config_path: Path | None, as_js
 def repair(path: Path | None, data: Path | None, config_path: Path | None) -> int:
     """Rewrite damaged logs from their good messages; the damaged file is kept beside it.
 
-    Refused while a capture holds the data directory.
+    A checksum vouches for a whole group of messages, so one flipped bit costs its group; what
+    was left out is told. Only the log changes: rows that history has stay there. Refused while
+    a capture holds the data directory.
 
     \b
     Example:
@@ -178,8 +196,20 @@ def repair(path: Path | None, data: Path | None, config_path: Path | None) -> in
                 print(f"{file}: nothing to repair")
                 continue
             print(f"{file}: {done.messages:,} messages kept; the original is {done.original.name}")
-            for damage in done.left_out:
-                print(f"  left out {damage}", file=sys.stderr)
+            for line in _left_out(done):
+                print(f"  {line}", file=sys.stderr)
     finally:
         directory.release()
     return 0
+
+
+def _left_out(done: "Repaired") -> Iterator[str]:
+    for damage in done.left_out:
+        yield f"left out {damage}"
+    lost = {name: rows for name, rows in sorted(done.rows_left_out.items()) if name != "journal"}
+    told = ", ".join(f"{name} {rows:,}" for name, rows in lost.items()) or "none that parse"
+    yield (
+        f"rows in there: {told}; a checksum vouches for a whole group of messages, so one flipped"
+        f" bit costs its group: {done.original.name} has them still, as has history if they were"
+        " flushed"
+    )

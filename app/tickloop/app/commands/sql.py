@@ -3,17 +3,26 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tickloop.app.options import data_option, newest_data
 from tickloop.core.errors import DataDirectoryError, QueryError
 
+if TYPE_CHECKING:
+    from tickloop.analytics.sql import SqlSession
+
 _FORMS = ("table", "csv", "json", "parquet")
+_WORDS = (
+    "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "ASOF JOIN", "JOIN", "USING",
+    "WITH", "AS", "AND", "OR", "NOT", "BETWEEN", "DESC", "count", "sum", "avg", "min", "max",
+    "first", "last", "time_bucket", "INTERVAL", "DESCRIBE", "SHOW TABLES", "EXPLAIN", "OVER",
+)  # fmt: skip
 
 
 @click.command()
-@click.argument("statement", metavar="STATEMENT")
+@click.argument("statement", metavar="[STATEMENT]", required=False)
 @data_option
 @click.option(
     "--format", "form", type=click.Choice(_FORMS), default="table", show_default=True,
@@ -22,13 +31,14 @@ _FORMS = ("table", "csv", "json", "parquet")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there.")
 @click.option("--memory", default="4GB", show_default=True, help="Memory the query may use.")
 def sql(
-    statement: str, data: Path | None, config_path: Path | None, form: str, output: Path | None,
-    memory: str,
+    statement: str | None, data: Path | None, config_path: Path | None, form: str,
+    output: Path | None, memory: str,
 ) -> None:  # fmt: skip
     """Ask in SQL (DuckDB's dialect): tables such as trade, quote, depth, book, status.
 
     Works beside a live run, on what it has captured so far, as on a directory at rest, and on
-    any kdb+ database directory. Read-only; times are UTC with nanoseconds.
+    any kdb+ database directory. Read-only; times are UTC with nanoseconds. Without a statement it
+    is a console, where `;` sends.
 
     \b
     Examples:
@@ -40,18 +50,23 @@ def sql(
     from tickloop.analytics import result
     from tickloop.analytics.sql import SqlSession
     from tickloop.tickerplant.database import Database
-    from tickloop.tickerplant.history import KdbHistory
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is for files: add --output FILE")
-    statement = _decoded(sys.stdin.buffer.read() if statement == "-" else os.fsencode(statement))
+    if statement is not None:
+        given = sys.stdin.buffer.read() if statement == "-" else os.fsencode(statement)
+        statement = _decoded(given)
     root = newest_data(data)
-    if not (root / "manifest.json").exists() and KdbHistory(root, "").is_empty:
+    database = Database(root)
+    if database.is_empty:
         raise DataDirectoryError(
             f"{root} holds neither a capture nor a kdb+ database; `tickloop run --data DIR` makes"
             " one to ask"
         )
-    session = SqlSession(Database(root), memory=memory)
+    session = SqlSession(database, memory=memory)
+    if statement is None:
+        _console(session, form)
+        return
     try:
         found = session.query(statement)
     except KeyboardInterrupt as error:
@@ -67,6 +82,24 @@ def sql(
             result.write(found, form, file)
     else:
         result.write(found, form, sys.stdout)
+
+
+def _console(session: "SqlSession", form: str) -> None:
+    from tickloop.analytics import result
+    from tickloop.app.console import is_statement, run_console
+
+    def answer(text: str) -> str:
+        return result.text(session.query(text.strip().rstrip(";")), form)
+
+    def words() -> set[str]:
+        tables = session.database.tables
+        columns = {name for table in tables.values() for name in table.names}
+        return {*_WORDS, *tables, *columns}
+
+    try:
+        run_console("sql> ", answer, words, complete=is_statement, interrupt=session.interrupt)
+    finally:
+        session.close()
 
 
 def _decoded(statement: bytes) -> str:

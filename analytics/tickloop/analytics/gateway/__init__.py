@@ -1,0 +1,1 @@
+"""Queries of many users over one database: worker processes, rights, usage, connections."""

@@ -1,0 +1,179 @@
+"""`connect`: one way to ask a data directory and a running server alike."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from tickloop.analytics.gateway.result import Result
+from tickloop.analytics.q.convert import to_value
+from tickloop.analytics.q.values import Value
+from tickloop.analytics.q.wire import from_wire, to_wire
+from tickloop.core.errors import QueryError
+from tickloop.tickerplant import q_values as wire
+
+ADDRESS = re.compile(r"(?:(?P<login>[^@/]*)@)?(?P<host>[^/:@]+|\[[0-9a-fA-F:]+\]):(?P<port>\d+)")
+
+
+class _Way(Protocol):
+    """How questions reach an engine."""
+
+    def q(self, text: str, arguments: list[Value]) -> Value:
+        """Answer q text, applied to arguments if there are any."""
+        ...
+
+    def sql(self, text: str) -> Result:
+        """Answer SQL."""
+        ...
+
+    def close(self) -> None:
+        """Let go."""
+        ...
+
+
+class Connection:
+    """A database to ask, in q or SQL. One thread at a time."""
+
+    def __init__(self, way: _Way, name: str) -> None:
+        self._way = way
+        self._name = name
+
+    def q(self, text: str, *arguments: object) -> Result:
+        """Ask in q; with arguments, `text` is a function or its name.
+
+        Variables live as long as the connection. QueryError says why there is no answer.
+        """
+        return Result(self._way.q(text, [to_value(argument) for argument in arguments]))
+
+    def sql(self, text: str, *arguments: object) -> Result:
+        """Ask in SQL; each `?` in it stands for an argument."""
+        return self._way.sql(with_arguments(text, arguments))
+
+    def close(self) -> None:
+        """End the connection; its variables go with it."""
+        self._way.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<tickloop connection to {self._name}>"
+
+
+def connect(where: str | Path, *, user: str = "", password: str = "") -> Connection:
+    """Connect to a data directory, or to a server given as "host:port".
+
+    A directory may be live or at rest, and needs no server. "user:password@host:port" logs in.
+    """
+    found = ADDRESS.fullmatch(str(where))
+    if found is None or Path(where).is_dir():
+        return Connection(_Local(Path(where)), str(where))
+    if found["login"]:
+        user, _, password = found["login"].partition(":")
+    host, port = found["host"].strip("[]"), int(found["port"])
+    return Connection(_Remote(host, port, user, password), f"{host}:{port}")
+
+
+class _Local:
+    """Engines in this process over a directory."""
+
+    def __init__(self, root: Path) -> None:
+        from tickloop.analytics.gateway.engine import Engine, Shared
+        from tickloop.analytics.gateway.rights import Rights
+        from tickloop.tickerplant.database import Database
+
+        Database(root)  # a directory that is none is refused now
+        self._rights = Rights(outside=True)
+        self._shared = Shared(root)
+        self._engine = Engine(self._shared, self._rights)
+
+    def q(self, text: str, arguments: list[Value]) -> Value:
+        found = self._engine.text(text)
+        return self._engine.language.apply(found, arguments) if arguments else found
+
+    def sql(self, text: str) -> Result:
+        return Result.of_arrow(self._shared.sql(self._rights).query(text))
+
+    def close(self) -> None:
+        self._shared.close()
+
+
+class _Remote:
+    """A server that speaks q IPC."""
+
+    def __init__(self, host: str, port: int, user: str, password: str) -> None:
+        from tickloop.tickerplant.q_client import QClient
+
+        self._client = QClient(host, port, user=user, password=password, timeout_s=86_400.0)
+
+    def q(self, text: str, arguments: list[Value]) -> Value:
+        asked: wire.Value = wire.chars(text)
+        if arguments:
+            asked = wire.items(asked, *map(to_wire, arguments))
+        return self._ask(asked)
+
+    def sql(self, text: str) -> Result:
+        return Result(self._ask(wire.items(wire.symbol(".s.e"), wire.chars(text))))
+
+    def _ask(self, asked: wire.Value) -> Value:
+        return from_wire(self._client.call(asked), _function)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _function(source: str, namespace: str) -> Value:
+    from tickloop.analytics.q.values import Lambda
+
+    return Lambda(source, (), None, namespace)
+
+
+def with_arguments(text: str, arguments: tuple[object, ...]) -> str:
+    """Write arguments where `?` stands in a statement, outside of quotes and comments."""
+    if not arguments:
+        return text
+    left = list(map(_literal, arguments))
+    pieces = []
+    for piece in _PIECES.findall(text):
+        if piece == "?":
+            if not left:
+                raise QueryError(f"more `?` than the {len(arguments)} arguments")
+            piece = left.pop(0)
+        pieces.append(piece)
+    if left:
+        raise QueryError(f"{len(arguments)} arguments given, {len(left)} too many for the `?` seen")
+    return "".join(pieces)
+
+
+_PIECES = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|.", re.DOTALL)
+
+
+def _literal(given: object) -> str:
+    from datetime import date, datetime, time
+
+    if given is None:
+        return "NULL"
+    if isinstance(given, bool):
+        return "TRUE" if given else "FALSE"
+    if isinstance(given, int | float):
+        return f"'{given}'::DOUBLE" if isinstance(given, float) else str(given)
+    kinds: list[tuple[type, str, Callable[[object], str]]] = [
+        (datetime, "TIMESTAMP_NS", str),
+        (date, "DATE", str),
+        (time, "TIME", str),
+        (str, "VARCHAR", str),
+    ]
+    for kind, name, spell in kinds:
+        if isinstance(given, kind):
+            quoted = spell(given).replace("'", "''")
+            return f"'{quoted}'::{name}"
+    raise QueryError(f"{type(given).__name__} seen, which cannot stand in SQL; write it as text")

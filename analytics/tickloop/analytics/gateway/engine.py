@@ -1,0 +1,223 @@
+"""One connection's questions: q or SQL over a database, with a user's rights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tickloop.analytics.gateway.arrow_values import whole_sums
+from tickloop.analytics.gateway.rights import Rights
+from tickloop.analytics.gateway.sessions import Language
+from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.registry import BUILTINS
+from tickloop.analytics.q.values import (
+    Dictionary,
+    Value,
+    count_of,
+    is_function,
+)
+from tickloop.analytics.q.wire import from_wire, to_wire
+from tickloop.core.errors import QueryError
+from tickloop.tickerplant import q_values as wire
+from tickloop.tickerplant.database import Database
+from tickloop.tickerplant.q_probes import CONTEXT_MARKER, FUNCTION_MARKER, SQL_LOADED
+
+if TYPE_CHECKING:
+    from tickloop.analytics.sql import SqlSession
+
+SQL_PREFIX = "s)"
+# SQL from q: text, and text with a list of parameters.
+SQL_CALLS = frozenset({".s.e", ".s.sp"})
+
+
+class Shared:
+    """What a process keeps for all connections that it serves: mapped databases, SQL sessions."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._databases: dict[frozenset[str] | None, Database] = {}
+        self._sql: dict[Rights, SqlSession] = {}
+        self._languages: dict[Rights, Language] = {}
+
+    def database(self, rights: Rights) -> Database:
+        """Give the database as a user may see it."""
+        found = self._databases.get(rights.tables)
+        if found is None:
+            found = self._databases[rights.tables] = Database(self._root, only=rights.tables)
+        return found
+
+    def language(self, rights: Rights) -> Language:
+        """Give a q session as new."""
+        found = self._languages.pop(rights, None)
+        return Language(self.database(rights), rights) if found is None else found
+
+    def take_back(self, rights: Rights, language: Language) -> None:
+        """Keep a session for the next connection if it is as new; mounting one takes a while."""
+        if not language.has_state:
+            self._languages[rights] = language
+
+    def sql(self, rights: Rights) -> "SqlSession":
+        """Give the SQL session for users of the same rights."""
+        from tickloop.analytics.sql import SqlSession
+
+        found = self._sql.get(rights)
+        if found is None:
+            memory = f"{rights.memory_mib * 3 // 4}MiB"
+            found = SqlSession(self.database(rights), threads=2, memory=memory)
+            self._sql[rights] = found
+        return found
+
+    def close(self) -> None:
+        """Let every database go."""
+        for session in self._sql.values():
+            session.close()
+        self._sql.clear()
+        self._databases.clear()
+        self._languages.clear()
+
+
+class Engine:
+    """Answers one connection; its variables live as long as it does."""
+
+    def __init__(self, shared: Shared, rights: Rights) -> None:
+        self._shared = shared
+        self._rights = rights
+        self._language: Language | None = None
+
+    @property
+    def has_state(self) -> bool:
+        """Tell whether the connection has variables, so that only this engine can go on."""
+        return self._language is not None and self._language.has_state
+
+    def evaluate(self, request: object, user: str) -> wire.Value:
+        """Answer a decoded request; QueryError becomes the peer's error."""
+        probe = self._probe(request)
+        if probe is not None:
+            return probe
+        assert isinstance(request, wire.Value), type(request)
+        value = self._answer(request)
+        self._check(value)
+        return to_wire(value)
+
+    def interrupt(self) -> None:
+        """Stop what runs, if it can be stopped; safe from a signal's handler."""
+        if self._language is not None:
+            self._language.interrupt()
+
+    def forget(self) -> None:
+        """Drop every variable."""
+        if self._language is not None:
+            self._shared.take_back(self._rights, self._language)
+        self._language = None
+
+    @property
+    def language(self) -> Language:
+        """The q session, begun when it is first needed."""
+        if self._language is None:
+            self._language = self._shared.language(self._rights)
+        return self._language
+
+    def _answer(self, request: wire.Value) -> Value:
+        text = wire.text_of(request)
+        if text is not None:
+            return self.text(text)
+        name = wire.name_of(request)
+        if name is not None:
+            return self.language.get(name)
+        if isinstance(request, wire.List) and request.items:
+            return self._call(request)
+        return from_wire(request, self._function)
+
+    def text(self, text: str) -> Value:
+        """Answer q text, or SQL after `s)`."""
+        if text.startswith(SQL_PREFIX):
+            return self.sql(text[len(SQL_PREFIX) :])
+        return self.language.eval(text)
+
+    def sql(self, statement: str) -> Value:
+        """Answer SQL as a q table."""
+        from tickloop.analytics.q.convert_arrow import arrow_value
+
+        return arrow_value(whole_sums(self._shared.sql(self._rights).query(statement)))
+
+    def _call(self, request: wire.List) -> Value:
+        """Apply the first item, a name or q text or a function, to the others."""
+        head = wire.text_of(request.items[0]) or wire.name_of(request.items[0])
+        if head in SQL_CALLS:
+            return self._sql_call(request.items[1:])
+        arguments = [from_wire(item, self._function) for item in request.items[1:]]
+        if wire.text_of(request.items[0]) is not None:
+            function = self.language.eval(head or "")
+        elif head is not None:
+            function = self.language.get(head)
+        else:
+            function = from_wire(request.items[0], self._function)
+        if not arguments:
+            return function
+        return self.language.apply(function, arguments)
+
+    def _sql_call(self, arguments: Sequence[wire.Value]) -> Value:
+        statement = wire.text_of(arguments[0]) if arguments else None
+        if statement is None:
+            raise QError("type", "SQL text expected as the first argument")
+        if len(arguments) > 1 and wire.count_of(arguments[1]):
+            raise QError("nyi", "SQL parameters; write the values into the statement")
+        return self.sql(statement)
+
+    def _function(self, source: str, namespace: str) -> Value:
+        return self.language.eval(source)
+
+    def _check(self, value: Value) -> None:
+        rows = count_of(value)
+        if rows > self._rights.rows:
+            raise QError(
+                "limit",
+                f"{rows:,} rows in the answer, at most {self._rights.rows:,} for this user;"
+                " select fewer, or take a part with `sublist`",
+            )
+        if not self._rights.write and self.has_state:
+            self.forget()
+            raise QError("noupdate", "this user may not assign variables; ask without assigning")
+
+    # What clients ask on connecting, before a person asked anything.
+
+    def _probe(self, request: object) -> wire.Value | None:
+        if isinstance(request, wire.Vector):
+            is_probe = len(request) == len(SQL_LOADED) and wire.text_of(request) == SQL_LOADED
+            return wire.boolean(True) if is_probe else None
+        if not isinstance(request, wire.List) or len(request.items) != 2:
+            return None
+        text, name = wire.text_of(request.items[0]), wire.name_of(request.items[1])
+        if text is None or name is None:
+            return None
+        if text.startswith("k)") and CONTEXT_MARKER in text and FUNCTION_MARKER in text:
+            return self._kind_of(name)
+        if text == "key" and name == ".q":
+            return wire.symbols(sorted(filter(str.isalpha, BUILTINS)))
+        return None
+
+    def _kind_of(self, name: str) -> wire.Value:
+        """Answer PyKX, which asks whether a name is a function, a namespace or data."""
+        if name == ".q":
+            return wire.symbol(CONTEXT_MARKER)
+        if name.startswith(".q.") and name[3:] in BUILTINS:
+            return wire.symbol(FUNCTION_MARKER)
+        try:
+            value = self.language.get(name)
+        except QueryError:
+            return wire.symbol(CONTEXT_MARKER) if name.count(".") == 1 else wire.IDENTITY
+        if is_function(value):
+            return wire.symbol(FUNCTION_MARKER)
+        if isinstance(value, Dictionary) and name.startswith("."):
+            return wire.symbol(CONTEXT_MARKER)
+        return to_wire(value)
+
+
+def shown(request: wire.Value) -> str:
+    """Spell a request in one line, for a log."""
+    text = wire.text_of(request) or wire.name_of(request)
+    if text is None and isinstance(request, wire.List) and request.items:
+        head = wire.text_of(request.items[0]) or wire.name_of(request.items[0])
+        if head is None and isinstance(request.items[0], wire.Lambda):
+            head = request.items[0].source
+        text = f"({head or 'a value'}; {len(request.items) - 1} arguments)"
+    return (text or "a value")[:2000]

@@ -1,0 +1,114 @@
+"""Enumerations: symbols held as positions in a named list of the session."""
+
+from dataclasses import replace
+from typing import cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from tickloop.analytics.q.errors import QError, type_error
+from tickloop.analytics.q.registry import Interpreter
+from tickloop.analytics.q.union import positions
+from tickloop.analytics.q.values import (
+    Atom,
+    Dictionary,
+    Domain,
+    Enumerated,
+    EnumeratedAtom,
+    List,
+    Table,
+    Value,
+    Vector,
+    collect,
+    names_of,
+    plain,
+    symbols,
+)
+
+_DOMAINS: "WeakKeyDictionary[Interpreter, dict[str, Domain]]" = WeakKeyDictionary()
+
+
+def domain_of(session: Interpreter, name: str) -> Domain:
+    """Give a session's domain of a name, as its variable is now.
+
+    There is one for each name, so that enumerations made at different times are alike.
+    """
+    if not name:
+        raise type_error("the null symbol seen, the name of a list of symbols needed")
+    target = session.get(name)
+    if isinstance(target, List) and not target.items:
+        target = symbols(())
+    if not isinstance(target, Vector | Dictionary):
+        raise type_error(f"{name} is no list of symbols or keyed table to enumerate by")
+    domains = _DOMAINS.setdefault(session, {})
+    domain = domains.setdefault(name, Domain(name, target))
+    domain.target = target
+    return domain
+
+
+def assigned(session: Interpreter, name: str, value: Value) -> None:
+    """Let enumerations over a variable follow its new value."""
+    domain = _DOMAINS.get(session, {}).get(name)
+    if domain is not None and isinstance(value, Vector | Dictionary):
+        domain.target = value
+
+
+def enumerate_by(session: Interpreter, name: str, value: Value) -> Value:
+    """Give symbols as positions in a variable's list; 'cast if one is not in it."""
+    return _enumerated(domain_of(session, name), value)
+
+
+def extend(session: Interpreter, name: str, value: Value) -> Value:
+    """Add the symbols that a variable's list lacks, then give them all as positions in it."""
+    domain = domain_of(session, name)
+    added = _missing(domain, value)
+    if added:
+        if not isinstance(domain.target, Vector):
+            raise QError("cast", f"{name} is a keyed table, which {added[0]} cannot be added to")
+        ids = np.concatenate([domain.target.data, symbols(added).data])
+        target = Vector(domain.target.type, ids)
+        session.set(name, target)
+        domain.target = target
+    enumerated = _enumerated(domain, value)
+    if isinstance(enumerated, Enumerated) and isinstance(value, Vector):
+        return replace(enumerated, attribute=value.attribute)
+    return enumerated
+
+
+def _missing(domain: Domain, value: Value) -> list[str]:
+    value = plain(value)
+    if isinstance(value, List):
+        names = [name for item in value.items for name in _missing(domain, item)]
+        return list(dict.fromkeys(names))
+    found = names_of(value)
+    if found is None:
+        raise type_error("symbols needed to enumerate")
+    places = positions(_keys(domain), symbols(found))
+    names = [name for name, place in zip(found, places.tolist(), strict=True) if place < 0]
+    return list(dict.fromkeys(names))
+
+
+def _keys(domain: Domain) -> Value:
+    if isinstance(domain.target, Vector):
+        return domain.target
+    keys = domain.target.keys
+    return plain(keys.columns[0]) if isinstance(keys, Table) else keys
+
+
+def _enumerated(domain: Domain, value: Value) -> Value:
+    value = plain(value)
+    if isinstance(value, List) and value.items:
+        return collect([_enumerated(domain, item) for item in value.items])
+    if isinstance(value, List):
+        return Enumerated(domain, np.zeros(0, dtype=np.int64))
+    if not isinstance(value, Atom | Vector):
+        raise type_error("symbols needed to enumerate")
+    wanted = value if isinstance(value, Vector) else cast(Vector, collect([value]))
+    places = positions(_keys(domain), wanted)
+    if (places < 0).any():
+        raise QError(
+            "cast", f"an item is not in {domain.name}; `{domain.name}?x adds what it lacks"
+        )
+    if isinstance(value, Atom):
+        return EnumeratedAtom(domain, int(places[0]))
+    return Enumerated(domain, places.astype(np.int64))

@@ -1,0 +1,23 @@
+"""The memory of this process: .Q.w."""
+
+import resource
+
+import numpy as np
+
+from tickloop.analytics.q.interned import INTERNED
+from tickloop.analytics.q.kinds import longs
+from tickloop.analytics.q.registry import register
+from tickloop.analytics.q.values import Dictionary, Value, symbols
+
+_MEMORY = ("used", "heap", "peak", "wmax", "mmap", "mphy", "syms", "symw")
+
+
+@register(".Q.w", rank=1)
+def memory(_: Value) -> Value:
+    """Give the memory of this process in bytes, and how many symbols there are."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    peak = usage.ru_maxrss * 1024
+    names = INTERNED.names(np.arange(len(INTERNED)))
+    letters = sum(len(name) + 1 for name in names)
+    sizes = longs([peak, peak, peak, 0, 0, 0, len(names), letters])
+    return Dictionary(symbols(_MEMORY), sizes)

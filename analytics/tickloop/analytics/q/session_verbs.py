@@ -1,0 +1,80 @@
+"""What a session knows about itself: system, views, view; and what it does not reach from here."""
+
+from typing import TYPE_CHECKING
+
+from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.registry import register
+from tickloop.analytics.q.system import command
+from tickloop.analytics.q.values import (
+    Attribute,
+    Value,
+    chars,
+    name_of,
+    symbol,
+    symbols,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from tickloop.analytics.q.session import Session
+
+
+@register("system", rank=1, session=True)
+def system(session: "Session", text: Value) -> Value:
+    """Run a system command, spelled without its backslash."""
+    spelled = text_of(text)
+    if spelled is None:
+        raise QError("type", "system takes a string")
+    return command(session, spelled)
+
+
+@register("views", rank=1, session=True)
+def views(session: "Session", _: Value) -> Value:
+    """List the views of the root."""
+    names = sorted(name for name in session.names.views if not name.startswith("."))
+    return symbols(names, Attribute.SORTED if names else Attribute.NONE)
+
+
+@register("view", rank=1, session=True)
+def view(session: "Session", name: Value) -> Value:
+    """Give the text of a view."""
+    spelled = name_of(name)
+    if spelled is None:
+        raise QError("type", "view takes a name")
+    found = session.names.views.get(spelled)
+    if found is None:
+        raise QError("view", f"{spelled} is no view")
+    return chars(found.source)
+
+
+@register("hsym", rank=1)
+def hsym(name: Value) -> Value:
+    """Give the file or host symbol of a name."""
+    spelled = name_of(name)
+    if spelled is None:
+        raise QError("type", "hsym takes a symbol")
+    return symbol(spelled if spelled.startswith(":") else f":{spelled}")
+
+
+@register("gtime", "ltime", rank=1)
+def same_time(instant: Value) -> Value:
+    """Convert between local time and UTC: sessions live in UTC."""
+    return instant
+
+
+def _refused(reason: str, *spellings: str) -> None:
+    def refuse(*_: Value) -> Value:
+        raise QError("access", reason)
+
+    register(*spellings, rank=1)(refuse)
+
+
+_refused("queries open no connections; bind data with session[name] = value", "hopen", "hclose")
+_refused("queries do not end the process that answers them", "exit")
+_refused("queries do not read the environment", "getenv")
+
+
+@register("setenv", rank=2)
+def setenv(name: Value, value: Value) -> Value:
+    """Refuse to write the environment."""
+    raise QError("access", "queries do not write the environment")

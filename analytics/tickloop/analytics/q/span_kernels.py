@@ -1,0 +1,165 @@
+"""Aggregates of spans of rows: one pass over memory, nulls left out, floats added in row order."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.analytics.q.gather_kernels import seen
+from tickloop.core.kernel import kernel
+
+Column = npt.NDArray[Any]
+Longs = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_INTS = ("uint8", "int16", "int32", "int64")
+_FLOATS = ("float32", "float64")
+_SPANS = "int64[::1], int64[::1], int64, int64"
+
+
+@kernel(*(f"void({seen(t)}, {_SPANS}, int64, int64[::1], int64[::1])" for t in _INTS))
+def span_sums(
+    values: Column, starts: Longs, stops: Longs, first: int, stop: int, null: int,
+    sums: Longs, counts: Longs,
+) -> None:  # fmt: skip
+    """Write wrapping sums and counts of the values that are not `null`."""
+    for span in range(first, stop):
+        total = np.int64(0)
+        count = 0
+        for row in range(starts[span], stops[span]):
+            value = np.int64(values[row])
+            if value != null:
+                total += value
+                count += 1
+        sums[span] = total
+        counts[span] = count
+
+
+@kernel(*(f"void({seen(t)}, {_SPANS}, float64[::1], int64[::1])" for t in _FLOATS))
+def span_float_sums(
+    values: Column, starts: Longs, stops: Longs, first: int, stop: int,
+    sums: Floats, counts: Longs,
+) -> None:  # fmt: skip
+    """Write sums and counts of the values that are numbers."""
+    for span in range(first, stop):
+        total = 0.0
+        count = 0
+        for row in range(starts[span], stops[span]):
+            value = np.float64(values[row])
+            if value == value:
+                total += value
+                count += 1
+        sums[span] = total
+        counts[span] = count
+
+
+@kernel(*(f"void({seen(t)}, {_SPANS}, int64, int64[::1], int64[::1])" for t in _INTS))
+def span_extremes(
+    values: Column, starts: Longs, stops: Longs, first: int, stop: int, null: int,
+    lows: Longs, highs: Longs,
+) -> None:  # fmt: skip
+    """Lower `lows` and raise `highs`, which hold the infinities, to the least and the greatest."""
+    for span in range(first, stop):
+        low = lows[span]
+        high = highs[span]
+        for row in range(starts[span], stops[span]):
+            value = np.int64(values[row])
+            if value != null:
+                low = min(low, value)
+                high = max(high, value)
+        lows[span] = low
+        highs[span] = high
+
+
+@kernel(*(f"void({seen(t)}, {_SPANS}, float64[::1], float64[::1])" for t in _FLOATS))
+def span_float_extremes(
+    values: Column, starts: Longs, stops: Longs, first: int, stop: int,
+    lows: Floats, highs: Floats,
+) -> None:  # fmt: skip
+    """Write the least and the greatest number; infinities where there is none."""
+    for span in range(first, stop):
+        low = np.inf
+        high = -np.inf
+        odd_low = np.inf
+        odd_high = -np.inf
+        row = starts[span]
+        stop_row = stops[span]
+        # Two rows at once, for each comparison waits for the one before. One with NaN is false,
+        # so nulls change nothing.
+        while row + 1 < stop_row:
+            value = np.float64(values[row])
+            other = np.float64(values[row + 1])
+            low = value if value < low else low
+            high = value if value > high else high
+            odd_low = other if other < odd_low else odd_low
+            odd_high = other if other > odd_high else odd_high
+            row += 2
+        if row < stop_row:
+            value = np.float64(values[row])
+            low = value if value < low else low
+            high = value if value > high else high
+        lows[span] = min(low, odd_low)
+        highs[span] = max(high, odd_high)
+
+
+@kernel(
+    *(
+        f"void({seen(t)}, {seen('float64')}, {_SPANS}, int64, float64[::1], float64[::1])"
+        for t in ("int32", "int64", "float64")
+    )
+)
+def span_weighted(
+    weights: Column, values: Floats, starts: Longs, stops: Longs, first: int, stop: int,
+    null: int, totals: Floats, weight_sums: Floats,
+) -> None:  # fmt: skip
+    """Write sums of weight*value and of weight over the rows where neither is null.
+
+    `null` is the null of integer weights.
+    """
+    for span in range(first, stop):
+        total = 0.0
+        weight_sum = 0.0
+        for row in range(starts[span], stops[span]):
+            value = values[row]
+            weight = np.float64(weights[row])
+            if value == value and weight == weight and weight != null:
+                total += weight * value
+                weight_sum += weight
+        totals[span] = total
+        weight_sums[span] = weight_sum
+
+
+@kernel(
+    f"void({seen('float64')}, {seen('float64')}, {_SPANS}, int64[::1], float64[::1], float64[::1],"
+    " float64[::1])"
+)
+def span_moments(
+    left: Floats, right: Floats, starts: Longs, stops: Longs, first: int, stop: int,
+    counts: Longs, products: Floats, left_squares: Floats, right_squares: Floats,
+) -> None:  # fmt: skip
+    """Write counts and sums of products of deviations, over the rows where both are numbers."""
+    for span in range(first, stop):
+        count = 0
+        left_sum = 0.0
+        right_sum = 0.0
+        for row in range(starts[span], stops[span]):
+            if left[row] == left[row] and right[row] == right[row]:
+                left_sum += left[row]
+                right_sum += right[row]
+                count += 1
+        left_mean = left_sum / max(count, 1)
+        right_mean = right_sum / max(count, 1)
+        product = 0.0
+        left_square = 0.0
+        right_square = 0.0
+        for row in range(starts[span], stops[span]):
+            if left[row] == left[row] and right[row] == right[row]:
+                a = left[row] - left_mean
+                b = right[row] - right_mean
+                product += a * b
+                left_square += a * a
+                right_square += b * b
+        counts[span] = count
+        products[span] = product
+        left_squares[span] = left_square
+        right_squares[span] = right_square

@@ -1,0 +1,168 @@
+"""System commands: \\d \\t \\ts \\P \\c \\v \\f \\a \\l and their kin."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.values import (
+    NIL,
+    Atom,
+    QType,
+    Table,
+    Value,
+    is_keyed_table,
+    long,
+    symbol,
+    symbols,
+    type_of,
+    vector,
+)
+from tickloop.core.clock import monotonic_ns
+
+if TYPE_CHECKING:
+    from tickloop.analytics.q.session import Session
+
+
+def command(session: "Session", text: str) -> Value:
+    """Run a system command, spelled without its backslash."""
+    word, _, rest = text.strip().partition(" ")
+    rest = rest.strip()
+    name, _, count = word.partition(":")
+    handler = _COMMANDS.get(name)
+    if handler is None:
+        raise QError("nyi", f"\\{word} is not part of this engine; it runs no commands of the host")
+    return handler(session, rest, _repetitions(count))
+
+
+def _repetitions(count: str) -> int:
+    if not count:
+        return 1
+    if not count.isdigit():
+        raise QError("type", f"{count} is no number of repetitions")
+    return int(count)
+
+
+def _timed(session: "Session", text: str, count: int) -> int:
+    start = monotonic_ns()
+    for _ in range(count):
+        session.evaluate_text(text)
+    return (monotonic_ns() - start) // 1_000_000
+
+
+def _time(session: "Session", text: str, count: int) -> Value:
+    """Give the milliseconds that a text takes."""
+    return long(_timed(session, text, count) if text else 0)
+
+
+def _time_and_space(session: "Session", text: str, count: int) -> Value:
+    import tracemalloc
+
+    tracemalloc.start()
+    try:
+        taken = _timed(session, text, count)
+        return vector(QType.LONG, [taken, tracemalloc.get_traced_memory()[1]])
+    finally:
+        tracemalloc.stop()
+
+
+def _directory(session: "Session", text: str, count: int) -> Value:
+    """Go to a namespace, or say which it is."""
+    if not text:
+        return symbol(session.namespace or ".")
+    if not text.startswith("."):
+        raise QError("type", "a namespace is spelled with a leading dot: \\d .name")
+    session.namespace = "" if text == "." else text
+    return NIL
+
+
+def _precision(session: "Session", text: str, count: int) -> Value:
+    if not text:
+        return Atom(QType.INT, session.precision)
+    session.precision = _whole(text) or 17
+    return NIL
+
+
+def _console(session: "Session", text: str, count: int) -> Value:
+    if not text:
+        return vector(QType.INT, [session.rows, session.columns])
+    sizes = text.split()
+    if len(sizes) != 2:
+        raise QError("type", "\\c takes rows and columns")
+    session.rows = min(max(_whole(sizes[0]), 10), 2000)
+    session.columns = min(max(_whole(sizes[1]), 10), 2000)
+    return NIL
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit():
+        raise QError("type", f"{text} is no whole number")
+    return int(text)
+
+
+def _names(session: "Session", text: str, keep: Callable[[Value], bool]) -> Value:
+    namespace = text or session.namespace
+    if namespace == ".":
+        namespace = ""
+    return symbols(name for name, value in session.names.within(namespace) if keep(value))
+
+
+def _variables(session: "Session", text: str, count: int) -> Value:
+    return _names(session, text, lambda value: type_of(value) < 100)
+
+
+def _functions(session: "Session", text: str, count: int) -> Value:
+    return _names(session, text, lambda value: type_of(value) >= 100)
+
+
+def _tables(session: "Session", text: str, count: int) -> Value:
+    return _names(session, text, lambda v: isinstance(v, Table) or is_keyed_table(v))
+
+
+def _views(session: "Session", text: str, count: int) -> Value:
+    return symbols(sorted(session.names.views))
+
+
+def _seed(session: "Session", text: str, count: int) -> Value:
+    if not text:
+        return Atom(QType.INT, 0)
+    session.reseed(_whole(text.lstrip("-")))
+    return NIL
+
+
+def _load(session: "Session", text: str, count: int) -> Value:
+    session.load(text)
+    return NIL
+
+
+def _setting(value: Value) -> Callable[["Session", str, int], Value]:
+    """Answer for a setting that has one value here."""
+
+    def answer(session: "Session", text: str, count: int) -> Value:
+        return NIL if text else value
+
+    return answer
+
+
+_COMMANDS: dict[str, Callable[["Session", str, int], Value]] = {
+    "t": _time,
+    "ts": _time_and_space,
+    "d": _directory,
+    "P": _precision,
+    "c": _console,
+    "C": _console,
+    "v": _variables,
+    "f": _functions,
+    "a": _tables,
+    "b": _views,
+    "B": _views,
+    "S": _seed,
+    "l": _load,
+    "g": _setting(Atom(QType.INT, 0)),
+    "o": _setting(Atom(QType.INT, 0)),
+    "s": _setting(Atom(QType.INT, 0)),
+    "T": _setting(Atom(QType.INT, 0)),
+    "W": _setting(Atom(QType.INT, 2)),
+    "z": _setting(Atom(QType.INT, 0)),
+    "p": _setting(Atom(QType.INT, 0)),
+    "e": _setting(Atom(QType.INT, 0)),
+}

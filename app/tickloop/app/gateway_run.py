@@ -1,0 +1,59 @@
+"""One run of the gateway: its ports over a data directory, until it is stopped."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tickloop.analytics.gateway.front import Front, FrontSettings
+from tickloop.analytics.gateway.pool import PoolLimits
+from tickloop.analytics.gateway.rights import everything, read_rights
+from tickloop.app.capture import Stop
+from tickloop.app.password_file import read_passwords
+from tickloop.core.config import Config
+from tickloop.tickerplant.usage import UsageLog
+
+_LOGIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the gateway listens; None where it does not."""
+
+    host: str
+    q: int
+
+
+class GatewayRun:
+    """Opens the ports over a directory; workers start at once."""
+
+    def __init__(self, root: Path, config: Config, *, q_port: int | None) -> None:
+        wanted, serve = config.query, config.serve
+        workers = wanted.workers or (os.cpu_count() or 1) + 1
+        settings = FrontSettings(
+            host=serve.host, port=wanted.q_port if q_port is None else q_port,
+            connections=wanted.connections, login_s=_LOGIN_S,
+            authenticate=read_passwords(serve.password_file) if serve.password_file else None,
+            rights=read_rights(Path(wanted.rights)) if wanted.rights else everything(),
+        )  # fmt: skip
+        limits = PoolLimits(workers=workers, processes=max(wanted.processes, 4 * workers))
+        self.front = Front(root, settings, limits, _usage_log(root))
+        self.ports = Ports(serve.host, self.front.port)
+
+    def serve(self, stop: Stop, *, ready: Callable[[Ports], None]) -> None:
+        """Answer until a stop is requested; `ready` is told when the first answer can come."""
+        try:
+            self.front.start()
+            ready(self.ports)
+            while not stop.is_due:
+                self.front.poll(0.25)
+        finally:
+            self.front.close()
+
+
+def _usage_log(root: Path) -> UsageLog | None:
+    """Keep a log of what was asked, unless the directory cannot be written."""
+    try:
+        return UsageLog(root)
+    except OSError:
+        return None
