@@ -20,6 +20,7 @@ from tests.pg_wire import ROWS, Served, data, opener
 from tickloop.core.clock import to_datetime, to_unix_ns
 
 T = TypeVar("T")
+SOME_UUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 TRADES = [seq for seq in range(ROWS) if seq % 4 in (0, 2)]
 PRICES = {seq: None if seq % 8 == 0 else seq / 4 for seq in TRADES}
 SYMS = {seq: (None, "AAA", "BBB", "CCC")[(seq // 4) % 4] for seq in TRADES}
@@ -96,7 +97,7 @@ def test_rows_come_as_they_are_stored(connection: Psycopg, binary: bool) -> None
         ),
         ("interval '3 days 4 hours 5.25 seconds'", dt.timedelta(3, 5.25, 0, 0, 0, 4)),
         ("interval '-90 seconds'", dt.timedelta(seconds=-90)),
-        ("uuid '6ba7b810-9dad-11d1-80b4-00c04fd430c8'", uuid.UUID("6ba7b8109dad11d180b400c04fd430c8")),
+        ("uuid '6ba7b810-9dad-11d1-80b4-00c04fd430c8'", uuid.UUID(SOME_UUID)),
         ("[1, NULL, 3]", [1, None, 3]),
         ("['a', 'b c', '\"', NULL, 'NULL', '']", ["a", "b c", '"', None, "NULL", ""]),
         ("[1.5::float8, 'nan'::float8 + 1e0 - 'nan'::float8][:1]", [1.5]),
@@ -122,7 +123,8 @@ def test_every_type_arrives_as_the_value_it_is(
     "value",
     [
         True, 5, -(2**40), 2**62, 0.1, 1e-300, Decimal("12.345"), Decimal("-1000000.5"), "it's",
-        "", "ü", b"\x00\xff\\", dt.date(2024, 2, 29), dt.datetime(2024, 1, 2, 3, 4, 5, 678901, dt.UTC),
+        "", "ü", b"\x00\xff\\", dt.date(2024, 2, 29),
+        dt.datetime(2024, 1, 2, 3, 4, 5, 678901, dt.UTC),
         naive(1969, 7, 20, 20, 17), dt.time(1, 2, 3, 4), dt.timedelta(days=-3, seconds=7),
         uuid.UUID(int=7), [1, 2, 3], [0.5, None], ["a", 'b "c"', "d,e", None],
     ],

@@ -14,6 +14,7 @@ class SqlState(Enum):
     CARDINALITY_VIOLATION = "21000"
     OUT_OF_RANGE = "22003"
     INVALID_DATETIME = "22007"
+    DATETIME_OVERFLOW = "22008"
     DIVISION_BY_ZERO = "22012"
     INVALID_PARAMETER = "22023"
     INVALID_TEXT = "22P02"
@@ -93,7 +94,8 @@ _STATES = [
         (r"must appear in the GROUP BY|aggregate", SqlState.GROUPING_ERROR),
         (r"Referenced (column|table)|does not have a column|[Cc]olumn .* not found", SqlState.UNDEFINED_COLUMN),  # noqa: E501
         (r"Cannot compare values|explicit cast is required|Cannot mix values", SqlState.TYPE_MISMATCH),  # noqa: E501
-        (r"(timestamp|date|time) field value out of range|invalid (timestamp|date|time) field", SqlState.INVALID_DATETIME),  # noqa: E501
+        (r"(timestamp|date|time) field value out of range", SqlState.DATETIME_OVERFLOW),
+        (r"invalid (timestamp|date|time) field", SqlState.INVALID_DATETIME),
         (r"^Out of Range Error|out of range|[Oo]verflow", SqlState.OUT_OF_RANGE),
         (r"[Dd]ivision by zero", SqlState.DIVISION_BY_ZERO),
         (r"^Conversion Error", SqlState.INVALID_TEXT),

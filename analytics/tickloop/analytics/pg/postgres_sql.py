@@ -244,10 +244,7 @@ class _Translation:
         return node
 
     def _field(self, node: Any) -> Any:
-        """A field of a row that only an index would have: (_pg_expandarray(...)).n."""
-        inside = node.this.find(exp.Anonymous) if isinstance(node.this, exp.Paren) else None
-        if inside is not None and inside.name.lower() == "_pg_expandarray":
-            return exp.cast(exp.null(), "int")
+        """A function with its schema before it."""
         if isinstance(node.this, exp.Identifier) and isinstance(node.expression, exp.Func):
             return node.expression
         return node
