@@ -1,6 +1,7 @@
 """Real clients over the Postgres port: psycopg 3 and 2, asyncpg, SQLAlchemy, pandas."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import io
 import uuid
@@ -229,7 +230,7 @@ def test_settings_live_as_long_as_they_should(connection: Psycopg) -> None:
         ("SELECT 1; SELECT 'abc", "42601", 18),
         ("SELECT nothing(1)", "42883", 8),
         ("SELECT 'x'::int", "22P02", 11),
-        ("SELECT '2024-99-01'::timestamp", "22007", None),
+        ("SELECT '2024-99-01'::timestamp", "22008", None),
         ("SELECT sym, price FROM trade GROUP BY sym", "42803", 13),
         ("SELECT time FROM trade, quote", "42702", None),
         ("INSERT INTO trade VALUES (1)", "25006", None),
@@ -502,3 +503,18 @@ def test_pandas_reads_queries_tables_and_chunks(engine: sa.Engine) -> None:
     with engine.connect().execution_options(stream_results=True) as connection:
         chunks = pd.read_sql(sa.text("SELECT * FROM trade"), connection, chunksize=70)
         assert [len(chunk) for chunk in chunks] == [70, 70, 60]
+
+
+def test_a_statement_may_be_long_and_one_that_is_too_deep_is_refused(served: Served) -> None:
+    with psycopg.connect(served.dsn(), autocommit=True) as connection:
+        listed = ", ".join(map(str, range(0, 20_000, 2)))
+        row = connection.execute(f"SELECT count(*) FROM trade WHERE seq IN ({listed})").fetchone()
+        assert row == (len(TRADES),)
+        for text in ("SELECT {}1{}", "SELECT {}1{} FROM pg_class", "SELECT {}time{} FROM trade"):
+            with pytest.raises(psycopg.Error) as refused:
+                connection.execute(text.format("(" * 20_000, ")" * 20_000))
+            assert refused.value.sqlstate == "54001"
+        deep = "+1" * 3000
+        with contextlib.suppress(psycopg.Error):
+            connection.execute(f"SELECT 1{deep} FROM pg_class LIMIT 1")
+        assert connection.execute("SELECT 1").fetchone() == (1,)

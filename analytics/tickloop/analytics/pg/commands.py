@@ -95,7 +95,7 @@ class _Words:
         self.at = 0
 
     @property
-    def left(self) -> list[Token]:
+    def left(self) -> tuple[Token, ...]:
         return self.tokens[self.at :]
 
     def peek(self) -> str:

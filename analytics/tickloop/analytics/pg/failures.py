@@ -45,6 +45,7 @@ class SqlState(Enum):
     TOO_MANY_CONNECTIONS = "53300"
     OUT_OF_MEMORY = "53200"
     LIMIT_EXCEEDED = "54000"
+    TOO_COMPLEX = "54001"
     QUERY_CANCELED = "57014"
     ADMIN_SHUTDOWN = "57P01"
     INTERNAL = "XX000"
@@ -84,6 +85,7 @@ _STATES = [
         (r"^INTERRUPT Error", SqlState.QUERY_CANCELED),
         (r"is not possible: SQL is read-only", SqlState.READ_ONLY),
         (r"^Out of Memory Error", SqlState.OUT_OF_MEMORY),
+        (r"Max expression depth", SqlState.TOO_COMPLEX),
         (r"^Parser Error|^Syntax Error|statements? seen, one expected", SqlState.SYNTAX_ERROR),
         (r"Table with name .* does not exist", SqlState.UNDEFINED_TABLE),
         (r"table function .* is not available", SqlState.NO_PRIVILEGE),

@@ -43,7 +43,7 @@ def in_duckdb(text: str, settings: Mapping[str, str], catalogue: frozenset[str])
         try:
             tree = sqlglot.parse_one(text, read=dialect)
             return str(_Translation(settings, catalogue).of(tree).sql("duckdb"))
-        except SqlglotError:
+        except (SqlglotError, RecursionError):
             continue
     return text  # DuckDB says what is wrong with it
 
