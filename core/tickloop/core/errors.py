@@ -50,4 +50,4 @@ class ServerError(TickloopError):
 
 
 class SinkError(TickloopError):
-    """A sink cannot take rows: its schema drifted, its topics are another plant's, its cursor lies."""
+    """A sink cannot take rows: a schema drifted, a topic is another plant's, a cursor lies."""
