@@ -1,6 +1,7 @@
 """Wrong input to the command ends with a sentence to act on, and leaves nothing behind."""
 
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable
@@ -138,12 +139,60 @@ def test_a_directory_that_cannot_be_written_is_refused(
     done.refused(str(folder / "day"), "cannot be written", "another --data")
 
 
+@pytest.mark.parametrize(
+    ("kind", "content", "said"),
+    [
+        ("itch", b"", "an empty file seen"),
+        ("itch", b"# A letter, not a feed\n", "is this an ITCH 5.0 file"),
+        ("lobster", b"# A letter, not a feed\n", "a LOBSTER message .* expected"),
+    ],
+)
+def test_a_wrong_file_is_called_that_before_a_date_or_symbol_is_asked_for(
+    tmp_path: Path, kind: str, content: bytes, said: str
+) -> None:
+    path = tmp_path / "letter"
+    path.write_bytes(content)
+    done = tickloop("run", "--feed", f"{kind}:{path}", "--data", tmp_path / "day")
+    done.refused(said)
+    assert "--date" not in done.err
+    assert "--symbol" not in done.err
+    assert not (tmp_path / "day").exists()
+
+
+def test_a_bad_configuration_is_refused_by_commands_that_need_none_of_its_keys(
+    tmp_path: Path, day: Path
+) -> None:
+    (tmp_path / "bad.toml").write_text("[plant]\nnam = 'x'\n")
+    told = ("bad.toml:2: plant.nam: unknown key; did you mean 'name'",)
+    option = ("--data", day, "--config", tmp_path / "bad.toml")
+    tickloop("sql", *option, "SELECT 1").refused(*told)
+    tickloop("journal", "verify", *option).refused(*told)
+    tickloop("hdb", "info", *option).refused(*told)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("schema = 'absent.q'\n", "absent.q: cannot be read"),
+        ("[tables.trade]\nprice = 'float'\n", "'trade' is one of tickloop's own names"),
+    ],
+)
+def test_tables_that_cannot_be_leave_no_directory_behind(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "tables.toml").write_text(text)
+    option = ("--data", tmp_path / "day", "--config", tmp_path / "tables.toml")
+    tickloop("run", "--feed", FEED, *SMALL, *option).refused(said)
+    assert not (tmp_path / "day").exists()
+
+
 def test_the_same_feed_twice_is_refused_appended_or_begun_again(day: Path) -> None:
     command = ("run", "--feed", FEED, *SMALL, "--data", day)
     (before,) = sql(day, "SELECT count(*) n, sum(size) s, max(seq) q FROM trade")
     tickloop(*command).refused("already holds synthetic:2024-01-02", "--append", "--fresh")
     assert sql(day, "SELECT count(*) n, sum(size) s, max(seq) q FROM trade") == [before]
-    good(*command, "--append")
+    appended = good(*command, "--append").out
+    assert re.search(r"times +[\d,]+ rows are older than the last one that was here", appended)
     (twice,) = sql(day, "SELECT count(*) n, sum(size) s, max(seq) q FROM trade")
     assert (int(twice["n"]), int(twice["s"])) == (2 * int(before["n"]), 2 * int(before["s"]))
     tickloop(*command).refused("already holds")

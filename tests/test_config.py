@@ -96,6 +96,11 @@ def test_a_file_of_every_section_is_read(tmp_path: Path) -> None:
         ("[tables]\nmine = 1", "FILE:2: tables.mine: 1 (int) seen, a table expected"),
         ("[tables.mine]\na = 'int'\nb = 2", "FILE:3: tables.mine.b: 2 (int) seen, a string"),
         ("[serve.publish]\na = 'trade'\nb = 2", "FILE:3: serve.publish.b: 2 (int) seen, a string"),
+        (
+            "[tables.mine]\na = 'int'\nb = 'flot'",
+            "FILE:3: tables.mine.b: b = 'flot' seen, one of boolean, guid",
+        ),
+        ("[tables.'a b']\na = 'int'", "FILE:2: tables.a b.a: table name 'a b' seen; letters"),
         ("a = 1\n\n[plant", "FILE:3: not TOML: "),
         (
             "[serve]\nport = 1\nport = 2",
@@ -163,6 +168,9 @@ PLANTS = st.builds(
     clock_ms=WHOLE,
     span_mib=WHOLE,
 )
+# Not those of the plant's own columns.
+NAMES = st.from_regex(r"[A-Z][A-Za-z0-9_]{0,8}", fullmatch=True)
+TYPES = st.sampled_from(["float", "symbol", "string", "timestamp"])
 CONFIGS = st.builds(
     Config,
     plant=PLANTS,
@@ -176,7 +184,7 @@ CONFIGS = st.builds(
     ),
     store=st.builds(StoreConfig, flush_rows=WHOLE, fractional=st.booleans()),
     schema=TEXT,
-    tables=st.dictionaries(TEXT, st.dictionaries(TEXT, TEXT, max_size=3), max_size=3),
+    tables=st.dictionaries(NAMES, st.dictionaries(NAMES, TYPES, max_size=3), max_size=3),
 )
 
 

@@ -494,6 +494,8 @@ def test_the_first_page_s_lines_subscribe_and_print_rows(
         console.communicate()
     assert b"README" in seen, seen[-2000:]
     assert b"100.1" in seen
+    # A console prints the values of lines in a loop, too.
+    assert b"True" not in seen
 
 
 def test_a_client_goes_on_where_it_was_when_a_killed_plant_is_back(

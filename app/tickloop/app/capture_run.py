@@ -12,7 +12,7 @@ from tickloop.app.capture import stay as stay_until
 from tickloop.app.captures import Kept, prepare
 from tickloop.app.feeds import Specification, identity, load_kernels, open_feed
 from tickloop.app.output import drop_output
-from tickloop.app.plant_run import PlantRun, RunSettings
+from tickloop.app.plant_run import PlantRun, RunSettings, catalog_of
 from tickloop.app.progress import Compiling, ProgressLine
 from tickloop.app.summary import Summary, summarise
 from tickloop.core.clock import monotonic_ns
@@ -72,7 +72,11 @@ def capture_feed(
 
 
 def _try_out(wanted: Specification, config: Config) -> None:
-    """Open a file once for nothing, so that a wrong one leaves no directory behind."""
+    """Open a file once for nothing, so that a wrong one leaves no directory behind.
+
+    Nor do tables that cannot be.
+    """
+    catalog_of(config, fractional=wanted.kind.fractional)
     if not wanted.kind.live:
         open_feed(wanted, config, Symbols(), Instruments())
 
@@ -136,6 +140,7 @@ def _summary(feed: Feed, run: PlantRun, kept: Kept, seconds: float) -> Summary:
     return summarise(
         feed, run.directory.root, seconds, refused=run.plant.refused, recovered=run.recovered,
         cut_tails=run.plant.journal.cut_tails, new_rows=run.plant.rows, resumed=kept.resumed,
+        raised=run.plant.raised_times,
     )  # fmt: skip
 
 

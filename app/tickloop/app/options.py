@@ -57,11 +57,21 @@ class FiniteRange(click.FloatRange):
         return found
 
 
+def _checked(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a bad configuration, also where the command needs none of its keys."""
+    if path is not None:
+        from tickloop.core.config import load
+
+        load(path)
+    return path
+
+
 def data_option(function: F) -> F:
     """Add --data and --config."""
     with_config = click.option(
         "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE", help="Configuration (TOML); `tickloop config show` lists every key.",
+        callback=_checked, metavar="FILE",
+        help="Configuration (TOML); `tickloop config show` lists every key.",
     )(function)  # fmt: skip
     return click.option(
         "--data", type=click.Path(path_type=Path), metavar="DIR",

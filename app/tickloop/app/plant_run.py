@@ -129,8 +129,8 @@ class PlantRun:
         known_units.recall(self.database, self.symbols, self.plant.instruments)
         self.server: Server | None = None
         self.service: PlantService | None = None
-        self.beside: Beside | None = None
         self._rights: Callable[[str, str], bool] = _everybody
+        self.beside: Beside | None = None
         self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
         self.on_answers: Callable[[dict[str, int]], None] = _no_ports  # told when they are open
         self._flushed_rows = 0

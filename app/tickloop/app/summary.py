@@ -43,6 +43,7 @@ class Summary:
     resumed_rows: int = 0  # of this feed, kept by an interrupted run
     recovered_rows: int = 0
     cut_tails: list[str] = field(default_factory=list)
+    raised_times: int = 0  # rows that are older than what was there before them
 
     @property
     def is_good(self) -> bool:
@@ -58,13 +59,13 @@ class Summary:
             "first_time": self.first_time, "last_time": self.last_time, "dates": self.dates,
             "new_rows": self.new_rows, "resumed_rows": self.resumed_rows,
             "journal_bytes": self.journal_bytes, "recovered_rows": self.recovered_rows,
-            "cut_tails": self.cut_tails, "good": self.is_good,
+            "cut_tails": self.cut_tails, "raised_times": self.raised_times, "good": self.is_good,
         }  # fmt: skip
 
 
 def summarise(
     feed: Feed, data: Path, seconds: float, *, refused: Mapping[str, int], recovered: int,
-    cut_tails: list[CutTail], new_rows: int, resumed: int,
+    cut_tails: list[CutTail], new_rows: int, resumed: int, raised: int,
 ) -> Summary:  # fmt: skip
     """Count what a data directory holds after a run."""
     snapshot = Database(data).snapshot()
@@ -73,7 +74,7 @@ def summarise(
         conditions=dict(sorted(feed.health.counts.items())), refused=dict(refused),
         damage=[str(error) for error in feed.health.damage], aside=len(feed.health.aside),
         new_rows=new_rows, resumed_rows=resumed, recovered_rows=recovered,
-        cut_tails=[str(cut) for cut in cut_tails],
+        cut_tails=[str(cut) for cut in cut_tails], raised_times=raised,
     )  # fmt: skip
     times: list[int] = []
     dates: set[str] = set()
@@ -119,11 +120,12 @@ def show(found: Summary, *, port: int | None = None) -> None:
     print("rows      " + "\n          ".join(rows))
     _show_conditions(found, has_book="quote" in market or "book" in market)
     _show_past(found)
+    _show_raised(found)
     dates = f"   dates {', '.join(found.dates)}" if found.dates else ""
     print(f"journal   {_size(found.journal_bytes)}{dates}")
     print(f"data      {found.data}")
     if port:
-        print(f"port      {port} (q IPC, loopback)")
+        print(f"port      {port} (q IPC)")
     if market:
         _try_next(found, market)
 
@@ -150,6 +152,15 @@ def _show_past(found: Summary) -> None:
         print(f"recovered {found.recovered_rows:,} rows from the journal of an earlier run")
     if found.resumed_rows:
         print(f"resumed   after {found.resumed_rows:,} rows of this feed that were there already")
+
+
+def _show_raised(found: Summary) -> None:
+    if found.raised_times:
+        print(
+            f"times     {found.raised_times:,} rows are older than the last one that was here, so"
+            " they carry its `time`\n          (venue_time is their own); another --data keeps"
+            " their times"
+        )
 
 
 def _size(count: int) -> str:

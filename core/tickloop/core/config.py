@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tickloop.core.clock import is_zone
-from tickloop.core.errors import ConfigError
+from tickloop.core.errors import ConfigError, SchemaError
+from tickloop.core.user_tables import from_toml
 
 
 def _at_least(minimum: float, unit: str = "") -> dict[str, Any]:
@@ -122,7 +123,20 @@ def load(path: Path | None) -> Config:
         raise ConfigError(_not_toml(path, text, str(error))) from error
     config = _build(Config, values, _Place(path, text, ()))
     assert isinstance(config, Config)
+    _check_tables(config, _Place(path, text, ("tables",)))
     return config
+
+
+def _check_tables(config: Config, place: "_Place") -> None:
+    """Refuse tables that cannot be, at the line of the column that makes it so."""
+    for name, columns in config.tables.items():
+        for one in ({key: kind} for key, kind in columns.items()):
+            (key,) = one
+            try:
+                from_toml({name: one})
+            except SchemaError as error:
+                reason = str(error).removeprefix(f"tables.{name}: ")
+                raise ConfigError(f"{place.inside(name).inside(key)}: {reason}") from error
 
 
 def _not_toml(path: Path, text: str, reason: str) -> str:

@@ -13,7 +13,7 @@ from tickloop.ingest.byte_source import ByteSource
 from tickloop.ingest.feed import FeedContext, Health
 from tickloop.ingest.file_date import date_in_name
 from tickloop.ingest.itch import ItchDecoder
-from tickloop.ingest.itch_frames import FRAME_MIN, MORE, ZERO, walk_frames
+from tickloop.ingest.itch_frames import FRAME_MIN, MORE, WRONG, ZERO, walk_frames
 from tickloop.ingest.itch_layout import LAYOUT, LENGTH
 
 BLOCK = 1 << 22
@@ -33,6 +33,7 @@ class ItchFile:
             raise FeedError(f"{path}: no such file; give the path of an ITCH file")
         session_date = context.session_date or date_in_name(path.name)
         if session_date is None:
+            _refuse_other_files(path)
             raise FeedError(
                 f"{path.name}: no date in the file's name (such as 12302019, 2019-12-30 or"
                 " S123019-v50), and ITCH stamps name no day; give the"
@@ -121,6 +122,22 @@ class ItchFile:
             if not len(rest):
                 return source.damage is None
         return False
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Raise FeedError for a file that begins with no ITCH message: a date would not help it."""
+    start = np.zeros(256, dtype=np.uint8)
+    start = start[: ByteSource(path).fill(start.data)]
+    length = int(start[0]) << 8 | int(start[1]) if len(start) > 2 else -1
+    expected = int(LAYOUT[LENGTH, start[2]]) if len(start) > 2 else 0
+    if expected and (length == expected or _is_zero_prefixed(start)):
+        return
+    if not len(start):
+        raise FeedError(f"{path.name} byte 0: {_damage(start, WRONG, zero_prefixed=False)}")
+    raise FeedError(
+        f"{path.name} byte 0: {start[:16].tobytes().hex(' ')} seen, the length and type of an ITCH"
+        " 5.0 message expected; is this an ITCH 5.0 file?"
+    )
 
 
 def _is_zero_prefixed(start: npt.NDArray[np.uint8]) -> bool:

@@ -24,7 +24,14 @@ from tickloop.ingest.ladders import (
     WIDTH,
     Ladders,
 )
-from tickloop.ingest.lobster_files import Member, find_day, levels_named, levels_of
+from tickloop.ingest.lobster_files import (
+    EXAMPLE,
+    Member,
+    find_day,
+    levels_named,
+    levels_of,
+    refuse_other_files,
+)
 from tickloop.ingest.lobster_rows import (
     are_known,
     book_rows,
@@ -72,6 +79,7 @@ class LobsterFile:
         session = context.session_date or day.session
         self._symbol = day.symbol or context.symbol
         if not self._symbol or session is None:
+            refuse_other_files(day.messages)
             raise FeedError(
                 f"{path}: its name tells no {'date' if self._symbol else 'symbol'}, expected"
                 " SYMBOL_YYYY-MM-DD_START_END_message_LEVELS.csv; rename it, or give"
@@ -175,7 +183,7 @@ class LobsterFile:
 def _not_lobster(name: str, lines: int) -> FeedError:
     return FeedError(
         f"{name}: none of the first {lines} lines is a LOBSTER message; expected"
-        " time,type,order id,size,price,direction, e.g. 34200.004241176,1,16113575,18,5853300,1"
+        f" time,type,order id,size,price,direction, e.g. {EXAMPLE}"
     )
 
 

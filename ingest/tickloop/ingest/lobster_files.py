@@ -15,6 +15,8 @@ _ZIP_MAGIC = b"PK"
 _GZIP_MAGIC = b"\x1f\x8b"
 _NAME = re.compile(r"(?:^|SampleFile_)(?P<symbol>[^_/\\]+)_(?P<date>\d{4}-\d{2}-\d{2})_")
 _LEVELS = re.compile(r"_message_(?P<levels>\d{1,4})\.csv")
+_MESSAGE = re.compile(rb"\d+(?:\.\d+)?(?:,-?\d+){5}\s")
+EXAMPLE = "34200.004241176,1,16113575,18,5853300,1"
 _LEVELS_MAX = 1000
 LEVELS_DEFAULT = 10
 
@@ -65,6 +67,21 @@ class LobsterDay:
     book: Member | None
     symbol: str  # empty if no name tells
     session: date | None
+
+
+def refuse_other_files(member: Member) -> None:
+    """Raise FeedError if the first line is no LOBSTER message: a better name would not help."""
+    try:
+        with member.open() as stream:
+            line = stream.readline(200)
+    except STREAM_ERRORS as error:
+        raise FeedError(f"{member.path}: {member.name} cannot be read: {error}") from error
+    if not _MESSAGE.match(line):
+        raise FeedError(
+            f"{member.path}: first line {line[:60]!r} seen, a LOBSTER message"
+            f" (time,type,order id,size,price,direction, such as {EXAMPLE}) expected; name the feed"
+            " that it is"
+        )
 
 
 def _head(path: Path) -> bytes:

@@ -86,6 +86,11 @@ class Plant:
         """Values that did not survive the round trip to the surface, by column."""
         return dict(self._surfacer.refused)
 
+    @property
+    def raised_times(self) -> int:
+        """Rows that got a later `time` than their own, because the log was past it."""
+        return self._stamper.raised
+
     def today_ns(self) -> int:
         """Give the UTC midnight that publishers' timespans count from."""
         now = self._clock.now() if self.settings.live else max(self._stamper.last_time, 0)

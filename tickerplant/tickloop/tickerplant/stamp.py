@@ -59,6 +59,7 @@ class Stamper:
     def __init__(self, *, tick_ns: int, last_time: int = NULL_TIME) -> None:
         self._tick_ns = tick_ns
         self.last_time = last_time
+        self.raised = 0  # rows whose own time was before the last one
         self._last_tick = last_time // tick_ns if tick_ns > 0 else 0
 
     def stamp(self, rows: Slice, *, now: int | None) -> Stamps:
@@ -76,6 +77,8 @@ class Stamper:
                     times[batch.columns["ordinal"]] = own
         else:
             times = np.full(total, now, dtype=np.int64)
+        if total and times[0] < self.last_time:
+            self.raised += int(np.count_nonzero((times < self.last_time) & (times != NULL_TIME)))
         ordinals = np.empty(total, dtype=np.int64)
         tick_ordinals = np.empty(total, dtype=np.int64)
         tick_times = np.empty(total, dtype=np.int64)

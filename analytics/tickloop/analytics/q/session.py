@@ -183,6 +183,10 @@ class Session:
         self.names.set(full, value)
         assigned(self, full, value)
 
+    def forget(self, name: str) -> None:
+        """Delete a global name; QError if there is none."""
+        self.names.delete(qualified(name, self.namespace))
+
     def read_name(self, name: str) -> Value:
         """Read a variable, or a file if the session may read files."""
         return read_file(self, name) if name.startswith(":") else self.get(name)

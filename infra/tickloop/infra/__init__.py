@@ -1,0 +1,1 @@
+"""Servers on this machine: installed from package registries, started on loopback, stopped."""
