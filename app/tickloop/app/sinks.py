@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tickloop.app.live_feeds import secret
 from tickloop.core.catalog import Catalog
 from tickloop.core.config import Config, KafkaSinkConfig
 from tickloop.core.errors import ConfigError, DataDirectoryError
@@ -16,7 +17,7 @@ from tickloop.tickerplant.sinks.kafka_client import Bus
 from tickloop.tickerplant.sinks.loop import LoopSettings, SinkLoop
 from tickloop.tickerplant.sinks.sink import Sink
 
-SINKS = ("kafka", "questdb")
+_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +84,15 @@ def _kafka(source: Source, config: Config) -> tuple[Sink, float]:
 
 
 def _questdb(source: Source, config: Config) -> tuple[Sink, float]:
-    raise NotImplementedError
+    from tickloop.tickerplant.sinks.questdb_rest import QuestDb
+    from tickloop.tickerplant.sinks.questdb_sink import QuestDbSettings, QuestDbSink
+
+    wanted = config.sinks.questdb
+    if not wanted.address:
+        raise ConfigError(
+            "no server: set [sinks.questdb] address, or give --address HOST:PORT;"
+            " `tickloop up questdb` starts one"
+        )
+    server = QuestDb(wanted.address, wanted.user, secret(wanted.password_file, "[sinks.questdb]"))
+    settings = QuestDbSettings(server, wanted.tables, wanted.rows, _TIMEOUT_S)
+    return QuestDbSink(settings, source.catalog, source.symbols), wanted.drain_s

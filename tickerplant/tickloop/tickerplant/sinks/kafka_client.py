@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tickloop.core.clock import monotonic_ns
+from tickloop.core.clock import monotonic_ns, sleep
 from tickloop.core.errors import SinkAwayError, SinkError
 
 _LOG = logging.getLogger("tickloop.kafka")
@@ -73,6 +73,24 @@ def _told(bus: Bus, what: str) -> Iterator[None]:
             f"Kafka at {bus.bootstrap}: {what} failed ({_text(error)}); is the broker up?"
             " `tickloop status` tells of those started here"
         ) from error
+
+
+def _patiently(ask: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """Ask again while a partition that was just made, or a broker that just came, has no leader."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    deadline = monotonic_ns() + int(_ASK_S * 1e9)
+    passing = (
+        KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    )  # fmt: skip
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in passing or monotonic_ns() > deadline:
+                raise
+            sleep(0.05)
 
 
 def _text(error: BaseException) -> str:
@@ -225,9 +243,10 @@ class BusConsumer:
         """Give a partition's first offset and the one after its last."""
         from confluent_kafka import TopicPartition
 
+        where = TopicPartition(topic, partition)
         with _told(self._bus, f"asking for the ends of {topic}/{partition}"):
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_ASK_S
+            low, high = _patiently(
+                lambda: self._consumer.get_watermark_offsets(where, timeout=_ASK_S)
             )
         return int(low), int(high)
 

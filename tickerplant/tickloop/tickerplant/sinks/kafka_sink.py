@@ -7,6 +7,7 @@ sink repeats nothing, and a broker that lost what it had acknowledged is given i
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -149,9 +150,19 @@ class KafkaSink:
             }
             for record in consumer.read_at(last):
                 told[record.topic, record.partition] = self._through(record)
+            self._check_still(consumer, last)
             return told | self._recover_json(consumer)
         finally:
             consumer.close()
+
+    def _check_still(self, consumer: BusConsumer, last: Mapping[Partition, int]) -> None:
+        """See that nobody writes: a sink that was killed may have had messages on their way."""
+        moved = [where for where, at in last.items() if consumer.bounds(*where)[1] != at + 1]
+        if moved:
+            raise SinkAwayError(
+                f"topic {moved[0][0]} grows while it is opened: another sink, or the last words of"
+                " one that was killed; it is looked at again"
+            )
 
     def _through(self, record: Record) -> int:
         try:

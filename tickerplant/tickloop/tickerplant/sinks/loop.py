@@ -1,6 +1,8 @@
 """Drive one sink: follow the log, send, keep the cursor; a server that is away is waited for."""
 
+import fcntl
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,8 +57,18 @@ class SinkLoop:
     def run(self, stop: Callable[[], bool]) -> bool:
         """Send rows until the plant ended or `stop` says so; tell whether all of them are there.
 
-        SinkError, if a person has to put something right first.
+        SinkError, if a person has to put something right first. Another process that drives the
+        same sink of the same directory is waited for.
         """
+        lock = os.open(self._file.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.cursor = self._file.read(target=self._sink.target, plant=self.cursor.plant)
+            return self._run(stop)
+        finally:
+            os.close(lock)
+
+    def _run(self, stop: Callable[[], bool]) -> bool:
         wait = _BACKOFF_S[0]
         while True:
             before = self.cursor.seq
@@ -96,15 +108,17 @@ class SinkLoop:
 
     def _is_over(self, stop: Callable[[], bool]) -> bool:
         """Find out how far rows are durable, and whether any more may come."""
-        if not self._over:
-            now = monotonic_ns()
-            if now - self._looked_ns >= _LOOK_NS:
-                self._looked_ns = now
-                # Whether it rests is asked first: what is written until then is seen afterwards.
-                self._over = self._durable.is_at_rest or stop()
-            self._limit = self._durable.value()
-            if self._over:
-                self._drain_by = now + int(self._settings.drain_s * 1e9)
+        if self._over:
+            return True
+        now = monotonic_ns()
+        is_rest = False
+        if now - self._looked_ns >= _LOOK_NS:
+            self._looked_ns = now
+            is_rest = self._durable.is_at_rest
+            self._over = is_rest or stop()
+        if self._over:
+            self._drain_by = now + int(self._settings.drain_s * 1e9)
+        self._limit = self._durable.rested() if is_rest else self._durable.synced()
         return self._over
 
     def _is_late(self) -> bool:
