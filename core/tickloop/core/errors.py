@@ -51,3 +51,7 @@ class ServerError(TickloopError):
 
 class SinkError(TickloopError):
     """A sink cannot take rows: a schema drifted, a topic is another plant's, a cursor lies."""
+
+
+class SinkAwayError(SinkError):
+    """A sink's server does not answer now; rows wait in the journal and it is tried again."""
