@@ -295,3 +295,9 @@ def test_locals_are_seen_in_templates_after_columns() -> None:
 
 def test_a_function_sees_its_own_locals_only() -> None:
     assert typed("a:5", "{a:1;{a}[]}[]") == "5"
+
+
+def test_assigning_through_a_verb_or_an_index_makes_no_local() -> None:
+    lines = ("j:1; w:`a`b!1 2; r:()", "{j+:x; w[`a]+:x; w[`c]:x; r,:x} each 1 2;", "(j;w;r)")
+    assert typed(*lines) == "4\n`a`b`c!4 2 2\n1 2"
+    assert typed("{i:0; i+:x; i} 5") == "5"

@@ -108,7 +108,9 @@ def key(session: Interpreter, value: Value) -> Value:
 
 def _key_of_name(session: Interpreter, name: str, value: Value) -> Value:
     if name.startswith(":"):
-        raise QError("access", "files cannot be listed in this session")
+        from tickloop.analytics.q.file_verbs import listed
+
+        return listed(session, name)
     try:
         held = session.get(name.removeprefix(".."))
     except QError:

@@ -44,6 +44,15 @@ def domain_of(session: Interpreter, name: str) -> Domain:
     return domain
 
 
+def known_domain(session: Interpreter, name: str) -> Domain:
+    """Give a domain that files speak of; without its variable, no position has a symbol."""
+    try:
+        return domain_of(session, name)
+    except QError:
+        domains = _DOMAINS.setdefault(session, {})
+        return domains.setdefault(name, Domain(name, symbols(())))
+
+
 def assigned(session: Interpreter, name: str, value: Value) -> None:
     """Let enumerations over a variable follow its new value."""
     domain = _DOMAINS.get(session, {}).get(name)

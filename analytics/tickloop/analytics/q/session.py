@@ -48,6 +48,8 @@ class Session:
         self.columns = columns
         self.precision = 7
         self.files = files
+        self.directory = Path()
+        self.handles: dict[int, Path] = {}
         self.random = np.random.default_rng(seed)
         self.names = Names()
         self.namespace = ""
@@ -165,6 +167,8 @@ class Session:
             return found
         if name in BUILTINS:
             return BUILTINS[name]
+        if name.startswith(":") and self.files:
+            return standard.find_file(self, name)
         return standard.dotted(self, full)
 
     def get(self, name: str) -> Value:
@@ -176,6 +180,9 @@ class Session:
 
     def set(self, name: str, value: Value) -> None:
         """Write a global name."""
+        if name.startswith(":"):
+            standard.write_file(self, name, value)
+            return
         full = qualified(name, self.namespace)
         if "." in full[1:] and standard.set_dotted(self, full, value):
             return
@@ -195,8 +202,12 @@ class Session:
 
     def load(self, path: str) -> None:
         """Run a script from a file."""
-        for statement in statements_of(standard.read_script(self, path)):
-            self._statement(statement, is_top=True)
+        namespace = self.namespace
+        try:
+            for statement in statements_of(standard.read_script(self, path)):
+                self._statement(statement, is_top=True)
+        finally:
+            self.namespace = namespace
 
     def reseed(self, seed: int) -> None:
         """Start the random numbers again."""

@@ -10,6 +10,7 @@ from tickloop.analytics.q.values import (
     Value,
     chars,
     name_of,
+    names_of,
     symbol,
     symbols,
     text_of,
@@ -50,10 +51,11 @@ def view(session: "Session", name: Value) -> Value:
 @register("hsym", rank=1)
 def hsym(name: Value) -> Value:
     """Give the file or host symbol of a name."""
-    spelled = name_of(name)
-    if spelled is None:
-        raise QError("type", "hsym takes a symbol")
-    return symbol(spelled if spelled.startswith(":") else f":{spelled}")
+    names = names_of(name)
+    if names is None:
+        raise QError("type", "hsym takes symbols")
+    files = [spelled if spelled.startswith(":") else f":{spelled}" for spelled in names]
+    return symbol(files[0]) if name_of(name) is not None else symbols(files)
 
 
 @register("gtime", "ltime", rank=1)
@@ -69,7 +71,6 @@ def _refused(reason: str, *spellings: str) -> None:
     register(*spellings, rank=1)(refuse)
 
 
-_refused("queries open no connections; bind data with session[name] = value", "hopen", "hclose")
 _refused("queries do not end the process that answers them", "exit")
 _refused("queries do not read the environment", "getenv")
 

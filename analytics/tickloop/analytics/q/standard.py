@@ -10,7 +10,9 @@ from tickloop.analytics import q
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.syntax import Constant, Function, Name, Template
 from tickloop.analytics.q.values import (
+    Atom,
     Dictionary,
+    QType,
     Value,
     is_function,
     items_of,
@@ -108,33 +110,41 @@ def handle(session: "Session", number: int, message: Value) -> Value:
         for line in lines:
             session.write((line or "") + ("\n" if number < 0 else ""))
         return long(number)
+    if abs(number) in session.handles:
+        from tickloop.analytics.q.file_verbs import append_to
+
+        append_to(session.handles[abs(number)], message, with_ends=number < 0)
+        return Atom(QType.INT, number)
     raise QError("type", f"{number} is no open handle; this engine opens no connections")
-
-
-def _granted(session: "Session", name: str) -> Path:
-    if not session.files:
-        raise QError("access", "this session may not touch files; Session(files=True) may")
-    return Path(name.removeprefix(":"))
 
 
 def read_script(session: "Session", name: str) -> str:
     """Read the text of a script."""
-    path = _granted(session, name)
+    from tickloop.analytics.q.file_paths import path_of
+
+    path = path_of(session, name)
     try:
         return path.read_text("utf-8", "surrogateescape")
     except OSError as error:
-        raise QError(name, f"cannot be read: {error.strerror}") from None
+        raise QError(f"{name}. OS reports: {error.strerror}") from None
 
 
 def read_file(session: "Session", name: str) -> Value:
-    """Read a q object file."""
-    path = _granted(session, name)
-    if not path.exists():
-        raise QError(name.removeprefix(":"), "no such file")
-    raise QError("nyi", "files are not read yet")
+    """Read what a file symbol means."""
+    from tickloop.analytics.q import file_verbs
+
+    return file_verbs.read_file(session, name)
+
+
+def find_file(session: "Session", name: str) -> Value | None:
+    """Read what a file symbol means; None if there is no such file."""
+    from tickloop.analytics.q.file_paths import path_of
+
+    return read_file(session, name) if path_of(session, name).exists() else None
 
 
 def write_file(session: "Session", name: str, value: Value) -> None:
-    """Write a q object file."""
-    _granted(session, name)
-    raise QError("nyi", "files are not written yet")
+    """Write a value to the file that a file symbol means."""
+    from tickloop.analytics.q import file_verbs
+
+    file_verbs.write_file(session, name, value)

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.file_paths import session_of
 from tickloop.analytics.q.values import (
     NIL,
     Atom,
     QType,
     Table,
     Value,
+    chars,
     is_keyed_table,
     long,
     symbol,
@@ -130,7 +132,21 @@ def _seed(session: "Session", text: str, count: int) -> Value:
 
 
 def _load(session: "Session", text: str, count: int) -> Value:
-    session.load(text)
+    from tickloop.analytics.q.loading import load_path
+
+    load_path(session, text.split(" /", maxsplit=1)[0].strip())
+    return NIL
+
+
+def _change_directory(session: "Session", text: str, count: int) -> Value:
+    """Go to a directory, or say which it is; only file names of the session follow."""
+    whole = session_of(session)
+    if not text:
+        return chars(str(whole.directory.resolve()))
+    path = (whole.directory / text).resolve()
+    if not path.is_dir():
+        raise QError(f"{text}. OS reports: No such file or directory")
+    whole.directory = path
     return NIL
 
 
@@ -157,6 +173,7 @@ _COMMANDS: dict[str, Callable[["Session", str, int], Value]] = {
     "B": _views,
     "S": _seed,
     "l": _load,
+    "cd": _change_directory,
     "g": _setting(Atom(QType.INT, 0)),
     "o": _setting(Atom(QType.INT, 0)),
     "s": _setting(Atom(QType.INT, 0)),
