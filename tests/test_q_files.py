@@ -1,100 +1,82 @@
-"""Files of q: what is set is read again, tables in directories, partitions, text and bytes."""
+"""Files of a q session that may touch them, read and written as kdb+ does."""
 
 from pathlib import Path
 
 import pytest
 
-from tickloop.analytics.q.errors import QError
+from tests.q_lines import refused, typed
 from tickloop.analytics.q.session import Session
-from tickloop.tickerplant.hdb_reader import HdbReader
+
+VALUES = [
+    "5", "1 2 3", "`a`b", '"text"', "(1;`a;\"b\")", "`a`b!1 2", "([]a:1 2;b:`x`y)",
+    "([k:`a`b]v:1.5 2.5)", "2024.01.15D09:30 0Np", "()", "{x+y}", "(1 2;3 4)", "0x0102", "`s#1 2 3",
+]  # fmt: skip
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Session:
-    made = Session(files=True)
-    made.directory = tmp_path
-    return made
+def session() -> Session:
+    """Make a session that may touch files."""
+    return Session(files=True)
+
+
+@pytest.mark.parametrize("text", VALUES)
+def test_a_value_is_read_back_as_it_was_written(
+    session: Session, tmp_path: Path, text: str
+) -> None:
+    assert typed(f"`:{tmp_path}/v set {text}", session=session) == f"`:{tmp_path}/v"
+    assert typed(f"(get`:{tmp_path}/v)~{text}", session=session) == "1b"
+    assert typed(f"(value`:{tmp_path}/v)~{text}", session=session) == "1b"
+
+
+def test_a_file_begins_as_an_object_of_kdb(session: Session, tmp_path: Path) -> None:
+    session.show(f"`:{tmp_path}/v set `a`b")
+    assert (tmp_path / "v").read_bytes() == b"\xff\x01\x0b\x00\x02\x00\x00\x00a\x00b\x00"
+
+
+def test_text_is_read_by_lines_and_by_bytes(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_bytes(b"one\r\ntwo\n")
+    assert typed(f"read0`:{tmp_path}/t.txt", session=session) == '"one"\n"two"'
+    assert typed(f"3#read1`:{tmp_path}/t.txt", session=session) == "0x6f6e65"
+    assert typed(f"hcount`:{tmp_path}/t.txt", session=session) == "9"
+
+
+def test_variables_are_saved_and_loaded_by_name(session: Session, tmp_path: Path) -> None:
+    session.show("t:([]a:1 2;b:`x`y)")
+    session.show(f"save`:{tmp_path}/t")
+    session.show(f"save`:{tmp_path}/t.csv")
+    assert (tmp_path / "t.csv").read_text() == "a,b\n1,x\n2,y\n"
+    other = Session(files=True)
+    assert typed(f"load`:{tmp_path}/t", session=other) == "`t"
+    assert typed("t", session=other) == "a b\n---\n1 x\n2 y"
+
+
+def test_a_script_is_loaded_in_its_namespace(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "f.q").write_text("\\d .lib\nadd:{\n  x+y\n  }\n\\d .\nr:.lib.add[1;2]\n")
+    assert typed(f"\\l {tmp_path}/f.q", "r", session=session) == "3"
+
+
+def test_files_are_deleted(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_bytes(b"one")
+    session.show(f"hdel`:{tmp_path}/t.txt")
+    assert not (tmp_path / "t.txt").exists()
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "42", "`a", '"text"', "1 2 0N", "`s#1 2 3", "`a`b`c", "2024.01.02D10:00 0Np", "0x010203",
-        '(1;`a;"b")', '("ab";"c";"")', "(1 2;3 4 5;0#0)", "`a`b!(1 2;3 4)", "()", "01101b",
-        '([]a:1 2;b:`x`y;c:("p";"qr"))', "([k:`a`b]v:1.5 2.5)", "{x+y}", "2?0Ng", "1 0n 0w",
-    ],
+    "word",
+    ["get", "read0", "read1", "hcount", "hdel", "load"],
+)
+def test_a_file_that_is_not_there_is_named(session: Session, tmp_path: Path, word: str) -> None:
+    error = refused(f"{word}`:{tmp_path}/none", session=session)
+    assert str(tmp_path) in error.name
+    assert error.sentence
+
+
+@pytest.mark.parametrize(
+    "line", ["get`:{}/f", "`:{}/f set 1", "read0`:{}/f", "read1`:{}/f", "hcount`:{}/f",
+             "hdel`:{}/f", "load`:{}/f", "save`:{}/f", "\\l {}/f", "`:{}/f 0:enlist\"a\""],
 )  # fmt: skip
-def test_what_is_set_is_what_is_got(session: Session, text: str) -> None:
-    session.eval(f"`:dir/file set v:{text}")
-    assert session.show("v~get`:dir/file") == "1b\n"
-
-
-def test_a_splayed_table_is_read_again_with_its_symbols_and_lists(session: Session) -> None:
-    session.eval('t:([]sym:`b`a`b;px:1 2 3f;s:("ab";"";"def");n:(1 2;3 4 5;0#0))')
-    session.eval("`:db/t/ set .Q.en[`:db]t")
-    assert session.show("t~update value sym from select from `:db/t/") == "1b\n"
-    assert session.show("get`:db/sym") == "`b`a\n"
-    assert session.show("key`:db") == "`s#`sym`t\n"
-
-
-def test_symbols_without_a_domain_are_no_column_on_disk(session: Session) -> None:
-    with pytest.raises(QError, match="^type"):
-        session.eval("`:db/t/ set ([]sym:`a`b)")
-
-
-def test_rows_are_appended_to_a_table_on_disk(session: Session) -> None:
-    session.eval('t:([]sym:`a`b;px:1 2f;s:("x";"yz"));more:([]sym:`c`a;px:3 4f;s:("";"w"))')
-    session.eval("`:db/t/ set .Q.en[`:db]t; `:db/t/ upsert .Q.en[`:db]more")
-    assert session.show("(t,more)~update value sym from get`:db/t") == "1b\n"
-
-
-def test_an_older_mapping_keeps_its_rows_when_the_file_is_written_again(session: Session) -> None:
-    session.eval("`:v set til 5; old:get`:v; `:v set 10+til 3; `:v upsert 1 2")
-    assert session.show("old") == "0 1 2 3 4\n"
-    assert session.show("get`:v") == "10 11 12 1 2\n"
-
-
-def test_partitions_saved_by_a_field_are_a_database(session: Session, tmp_path: Path) -> None:
-    session.eval("trade:([]price:1 2 3 4f;sym:`b`a`b`a)")
-    session.eval(".Q.dpft[`:hdb;;`sym;`trade] each 2024.01.02 2024.01.03")
-    session.eval("quote:([]sym:`a`b;bid:1 2f); .Q.dpft[`:hdb;2024.01.03;`sym;`quote]; .Q.chk`:hdb")
-    reader = HdbReader(tmp_path / "hdb")
-    assert (reader.tables, len(reader.partitions)) == (["quote", "trade"], 2)
-    session.eval("\\l hdb")
-    assert session.show("select sum price by date,sym from trade where date>2024.01.02") == (
-        "date       sym| price\n--------------| -----\n2024.01.03 a  | 6    \n"
-        "2024.01.03 b  | 4    \n"
-    )
-    assert session.show("count select from quote where date=2024.01.02") == "0\n"
-    assert session.show("attr exec sym from select from trade where date=2024.01.03") == "`p\n"
-
-
-def test_lines_go_to_files_and_come_back(session: Session) -> None:
-    session.eval(
-        '`:a/l.txt 0:("one";"two";""); h:hopen`:a/l.txt; h "x"; neg[h]("ab";"cde"); hclose h'
-    )
-    assert session.show("read0`:a/l.txt") == '"one"\n"two"\n""\n"xab"\n"cde"\n'
-    assert session.show("read0(`:a/l.txt;4;3)") == '"two"\n'
-    assert session.show("(hcount`:a/l.txt;read1(`:a/l.txt;0;2))") == "17\n0x6f6e\n"
-    with pytest.raises(QError, match="is no open handle"):
-        session.eval('h "y"')
-
-
-def test_a_file_is_streamed_in_chunks_that_end_with_lines(session: Session) -> None:
-    session.eval("t:([]a:til 100;b:100#`x`yy); save`t.csv; `t.csv")
-    session.eval('r:(); .Q.fsn[{r,:flip`a`b!("JS";",")0:x};`:t.csv;64]')
-    assert session.show("t~1_r") == "1b\n"
-
-
-def test_a_session_without_files_touches_none() -> None:
-    for text in ("get`:x", "`:x set 1", "read0`:x", "hdel`:x", "key`:x", "save`x", "hopen`:x"):
-        with pytest.raises(QError, match="^access"):
-            Session().eval(f"x:1;{text}")
-
-
-def test_records_of_fixed_width_become_columns() -> None:
-    session = Session()
-    assert session.show('("hi c";2 4 1 1)1:0x010002000000ff41ffff03000000ff42') == (
-        "1 -1\n2 3 \nA B \n"
-    )
-    assert session.show('(enlist 2;enlist"h")1:0x0102') == "258\n"
+def test_a_session_touches_no_file_unless_it_may(tmp_path: Path, line: str) -> None:
+    (tmp_path / "f").write_bytes(b"one")
+    assert refused(line.replace("{}", str(tmp_path))).name == "access"
+    assert (tmp_path / "f").read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]

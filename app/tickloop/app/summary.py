@@ -125,7 +125,7 @@ def show(found: Summary, *, port: int | None = None) -> None:
     print(f"journal   {_size(found.journal_bytes)}{dates}")
     print(f"data      {found.data}")
     if port:
-        print(f"port      {port} (q IPC, loopback)")
+        print(f"port      {port} (q IPC)")
     if market:
         _try_next(found, market)
 

@@ -43,3 +43,11 @@ class DataDirectoryError(TickloopError):
 
 class QueryError(TickloopError):
     """A query cannot be answered."""
+
+
+class ServerError(TickloopError):
+    """A server beside the plant (Kafka, QuestDB, Flink) cannot be installed, started or reached."""
+
+
+class SinkError(TickloopError):
+    """A sink cannot take rows: a schema drifted, a topic is another plant's, a cursor lies."""

@@ -8,7 +8,7 @@ from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.indexing import index
 from tickloop.analytics.q.joining import append
 from tickloop.analytics.q.lambdas import EMPTY, Code, Frame
-from tickloop.analytics.q.parser import unwrapped
+from tickloop.analytics.q.naming import unwrapped
 from tickloop.analytics.q.registry import call
 from tickloop.analytics.q.scope import Scope
 from tickloop.analytics.q.syntax import Apply, Assign, Constant, ListOf, Name, Node

@@ -33,6 +33,10 @@ from tickloop.analytics.q.values import (
 )
 
 ENLIST = ",:"
+_KEYWORDS = {
+    "#:": "count", "*:": "first", "?:": "distinct", "+\\": "sums", "-':": "deltas",
+    "%':": "ratios", "~~':": "differ",
+}  # fmt: skip
 
 
 @dataclass
@@ -155,6 +159,11 @@ def parts_of(tree: Value) -> Sequence[Value]:
         return tree.items
     assert isinstance(tree, Vector)
     return items_of(tree)
+
+
+def spelled(head: Builtin) -> str:
+    """Give the keyword of a built-in that the console shows in k."""
+    return _KEYWORDS.get(head.name, head.name)
 
 
 def names_in(tree: Value) -> set[str]:

@@ -33,6 +33,8 @@ def domain_of(session: Interpreter, name: str) -> Domain:
 
     There is one for each name, so that enumerations made at different times are alike.
     """
+    if not name:
+        raise type_error("the null symbol seen, the name of a list of symbols needed")
     target = session.get(name)
     if isinstance(target, List) and not target.items:
         target = symbols(())

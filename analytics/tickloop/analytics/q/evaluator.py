@@ -9,7 +9,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.lambdas import SELF, Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.literal_tables import compile_table
-from tickloop.analytics.q.parser import names_in
+from tickloop.analytics.q.naming import names_in
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.scope import Scope, assigned_names
 from tickloop.analytics.q.syntax import (

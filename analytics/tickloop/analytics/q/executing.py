@@ -74,6 +74,7 @@ def _grouped(scope: Scope, clauses: Clauses) -> Value:
         names, trees = [], [clauses.by]
     groups, keys = group(scope, trees)
     shown: Value = key_table(names, keys) if names else as_sorted(keys[0])
+    # What the console shows for a list of like dictionaries is a table; so exec makes one.
     if is_nothing(clauses.columns) or isinstance(clauses.columns, Dictionary):
         found = grouped_columns(scope, groups, names, clauses.columns)
         return Dictionary(shown, Table(tuple(found[0]), tuple(found[1])))

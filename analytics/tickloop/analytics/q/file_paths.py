@@ -40,4 +40,4 @@ def is_directory_name(name: str) -> bool:
 
 def refused(path: Path, error: OSError) -> QError:
     """Make the error of a file that cannot be read or written, named as the path."""
-    return QError(f"{path}. OS reports: {error.strerror}", "")
+    return QError(f"{path}. OS reports: {error.strerror}", "the file cannot be read or written")

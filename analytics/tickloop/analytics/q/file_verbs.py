@@ -10,7 +10,6 @@ from tickloop.analytics.q.file_paths import (
     is_directory_name,
     path_of,
     refused,
-    session_of,
 )
 from tickloop.analytics.q.kinds import whole_atom
 from tickloop.analytics.q.object_files import read_value, write_value
@@ -18,7 +17,6 @@ from tickloop.analytics.q.registry import Interpreter, call, register
 from tickloop.analytics.q.splayed_files import append_table, is_table, read_table, write_table
 from tickloop.analytics.q.table_rows import flat
 from tickloop.analytics.q.values import (
-    Atom,
     Attribute,
     List,
     QType,
@@ -52,6 +50,20 @@ def write_file(session: Interpreter, name: str, value: Value) -> None:
         write_table(path, value)
     else:
         write_value(path, value)
+
+
+def find_file(session: Interpreter, name: str) -> Value | None:
+    """Give what a file symbol means; None if there is no such file."""
+    return read_file(session, name) if path_of(session, name).exists() else None
+
+
+def read_script(session: Interpreter, name: str) -> str:
+    """Read the text of a script."""
+    path = path_of(session, name)
+    try:
+        return path.read_text("utf-8", "surrogateescape")
+    except OSError as error:
+        raise refused(path, error) from None
 
 
 def upsert_file(session: Interpreter, name: str, rows: Value) -> None:
@@ -163,6 +175,7 @@ def _name(vector: Vector, place: int) -> str:
 def _saved(session: Interpreter, name: str) -> str:
     file = name if name.startswith(":") else f":{name}"
     stem, dot, suffix = file.removeprefix(":").rstrip("/").rpartition("/")[2].partition(".")
+    path_of(session, file)
     value = session.get(stem)
     if not dot:
         write_file(session, file, value)
@@ -227,48 +240,3 @@ def rsave(session: Interpreter, files: Value) -> Value:
     file = f":{name.removeprefix(':').rstrip('/')}/"
     write_file(session, file, session.get(stem))
     return symbol(file)
-
-
-@register("hopen", rank=1, session=True)
-def hopen(session: Interpreter, target: Value) -> Value:
-    """Open a file to append to, and give a handle; this engine opens no connections."""
-    name = name_of(target)
-    if name is None or not name.startswith(":") or name.startswith("::") or ":" in name[1:]:
-        raise QError("access", "queries open no connections; a file symbol opens a file")
-    whole = session_of(session)
-    path = path_of(session, name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("ab").close()
-    except OSError as error:
-        raise refused(path, error) from None
-    number = max(whole.handles, default=2) + 1
-    whole.handles[number] = path
-    return Atom(QType.INT, number)
-
-
-@register("hclose", rank=1, session=True)
-def hclose(session: Interpreter, handle: Value) -> Value:
-    """Close a handle."""
-    from tickloop.analytics.q.values import NIL
-
-    number = whole_atom(handle)
-    if session_of(session).handles.pop(number or 0, None) is None:
-        raise QError("type", f"{number} is no open handle")
-    return NIL
-
-
-def append_to(path: Path, message: Value, *, with_ends: bool) -> None:
-    """Append text or bytes to a file, each line ended if asked for."""
-    parts = message.items if isinstance(message, List) else (message,)
-    end = b"\n" if with_ends else b""
-    written = []
-    for part in parts:
-        if isinstance(part, Vector) and part.type in (QType.CHAR, QType.BYTE):
-            written.append(part.data.tobytes() + end)
-        elif (text := text_of(part)) is not None:
-            written.append(text.encode("utf-8", "surrogateescape") + end)
-        else:
-            raise type_error("a file's handle takes text or bytes")
-    with path.open("ab") as file:
-        file.write(b"".join(written))

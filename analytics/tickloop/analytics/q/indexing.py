@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.ranks import has_missing
 from tickloop.analytics.q.registry import call
 from tickloop.analytics.q.values import (
     DTYPES,
-    MISSING,
     NULLS,
     Array,
     Atom,
@@ -45,7 +45,7 @@ Indexes = Sequence[Value]
 
 def index(session: "Session", value: Value, indexes: Indexes) -> Value:
     """Index a list, dictionary or table, one index for each level; `::` takes a whole level."""
-    if MISSING in indexes:
+    if has_missing(indexes):
         indexes = [Nil() if isinstance(item, Missing) else item for item in indexes]
     first = indexes[0]
     if len(indexes) == 1:

@@ -236,6 +236,8 @@ def _convert(item: Item, kind: QType, word: str) -> Simple:
         return _convert((QType.LONG, 0), kind, word.upper())
     if kind is QType.MONTH and (month := _calendar(word + "m")) is not None:
         return month[1]
+    if kind in _TEMPORAL and own in _TEMPORAL:
+        return _retold(word, kind)
     if own is QType.LONG and kind is not QType.GUID:
         if kind is QType.BOOLEAN:
             return bool(value)

@@ -10,6 +10,7 @@ from tickloop.analytics.q import standard
 from tickloop.analytics.q.enumerations import assigned
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.evaluator import compile_function, compile_node
+from tickloop.analytics.q.file_verbs import find_file, read_file, read_script, write_file
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.lambdas import Body, ReturnSignal
 from tickloop.analytics.q.names import Names
@@ -20,7 +21,7 @@ from tickloop.analytics.q.scripts import statements_of
 from tickloop.analytics.q.syntax import Assign, Block, Function, Name, Node
 from tickloop.analytics.q.system import command
 from tickloop.analytics.q.tree_evaluator import evaluate_tree
-from tickloop.analytics.q.trees import to_tree
+from tickloop.analytics.q.trees import function_value, to_tree
 from tickloop.analytics.q.values import NIL, Lambda, Nil, Value
 from tickloop.analytics.q.views import View
 from tickloop.analytics.q.words import RESERVED
@@ -168,20 +169,20 @@ class Session:
         if name in BUILTINS:
             return BUILTINS[name]
         if name.startswith(":") and self.files:
-            return standard.find_file(self, name)
+            return find_file(self, name)
         return standard.dotted(self, full)
 
     def get(self, name: str) -> Value:
         """Read a global name; QError named by it if there is none."""
         found = self.find(name)
         if found is None:
-            raise QError(name, "nothing has this name")
+            raise QError(name or "type", f"no variable has the name `{name}")
         return found
 
     def set(self, name: str, value: Value) -> None:
         """Write a global name."""
         if name.startswith(":"):
-            standard.write_file(self, name, value)
+            write_file(self, name, value)
             return
         full = qualified(name, self.namespace)
         if "." in full[1:] and standard.set_dotted(self, full, value):
@@ -189,14 +190,18 @@ class Session:
         self.names.set(full, value)
         assigned(self, full, value)
 
+    def forget(self, name: str) -> None:
+        """Delete a global name; QError if there is none."""
+        self.names.delete(qualified(name, self.namespace))
+
     def read_name(self, name: str) -> Value:
         """Read a variable, or a file if the session may read files."""
-        return standard.read_file(self, name) if name.startswith(":") else self.get(name)
+        return read_file(self, name) if name.startswith(":") else self.get(name)
 
     def write_name(self, name: str, value: Value) -> None:
         """Write a variable, or a file if the session may write files."""
         if name.startswith(":"):
-            standard.write_file(self, name, value)
+            write_file(self, name, value)
         else:
             self.set(name, value)
 
@@ -204,7 +209,7 @@ class Session:
         """Run a script from a file."""
         namespace = self.namespace
         try:
-            for statement in statements_of(standard.read_script(self, path)):
+            for statement in statements_of(read_script(self, path)):
                 self._statement(statement, is_top=True)
         finally:
             self.namespace = namespace
@@ -222,6 +227,13 @@ class Session:
         body = compile_function(node, Scope(self, function.namespace))
         object.__setattr__(function, "body", body)
         return body
+
+    def function_of(self, source: str, namespace: str) -> Value:
+        """Make a function of its text and the namespace it was written in."""
+        node = parse(source).statements[0]
+        if not isinstance(node, Function):
+            raise QError("type", "the text is not a function")
+        return function_value(node, Scope(self, namespace))
 
     def handle(self, handle: int, message: Value) -> Value:
         """Write to the console (1, 2) or evaluate here (0); other handles are refused."""

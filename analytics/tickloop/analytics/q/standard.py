@@ -1,6 +1,7 @@
 """What every session starts with: the verbs of all parts, computed names, the console."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tickloop.analytics import q
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.file_handles import append_to
 from tickloop.analytics.q.syntax import Constant, Function, Name, Template
 from tickloop.analytics.q.values import (
     Atom,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
 
 
+@cache
 def load() -> None:
     """Import every module of the engine, so that all verbs are registered."""
     for module in iter_modules(q.__path__):
@@ -111,40 +114,6 @@ def handle(session: "Session", number: int, message: Value) -> Value:
             session.write((line or "") + ("\n" if number < 0 else ""))
         return long(number)
     if abs(number) in session.handles:
-        from tickloop.analytics.q.file_verbs import append_to
-
         append_to(session.handles[abs(number)], message, with_ends=number < 0)
         return Atom(QType.INT, number)
     raise QError("type", f"{number} is no open handle; this engine opens no connections")
-
-
-def read_script(session: "Session", name: str) -> str:
-    """Read the text of a script."""
-    from tickloop.analytics.q.file_paths import path_of
-
-    path = path_of(session, name)
-    try:
-        return path.read_text("utf-8", "surrogateescape")
-    except OSError as error:
-        raise QError(f"{name}. OS reports: {error.strerror}") from None
-
-
-def read_file(session: "Session", name: str) -> Value:
-    """Read what a file symbol means."""
-    from tickloop.analytics.q import file_verbs
-
-    return file_verbs.read_file(session, name)
-
-
-def find_file(session: "Session", name: str) -> Value | None:
-    """Read what a file symbol means; None if there is no such file."""
-    from tickloop.analytics.q.file_paths import path_of
-
-    return read_file(session, name) if path_of(session, name).exists() else None
-
-
-def write_file(session: "Session", name: str, value: Value) -> None:
-    """Write a value to the file that a file symbol means."""
-    from tickloop.analytics.q import file_verbs
-
-    file_verbs.write_file(session, name, value)
