@@ -87,6 +87,8 @@ def upserted(value: Value, more: Value) -> Value:
     """Append rows to a table, put rows into a keyed one; entries into a dictionary."""
     if isinstance(value, Table):
         return append_rows(value, _rows(value, more), strict=True)
+    if isinstance(value, Dictionary) and value.attribute:
+        raise QError("step", "a step function takes no entries; `#d takes its attribute away")
     if isinstance(value, Dictionary) and is_keyed_table(value):
         return upsert_rows(value, _rows(flat(value), more), strict=True)
     if is_list(value) and not items_of(value):

@@ -36,7 +36,8 @@ class Token:
     value: Value | None = None
 
 
-_BLANK = re.compile(r"[ \t\r\n\f\v]+")
+# Text copied from pages has blanks that do not break lines.
+_BLANK = re.compile("[ \t\r\n\f\v\u00a0\u200b]+")
 _NAME = re.compile(r"\.?[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _SYMBOL = re.compile(r"`(:[A-Za-z0-9_.:/~\\-]*|[A-Za-z0-9.][A-Za-z0-9_.]*|)")
 _VERB = re.compile(r"<=|>=|<>|[-+*%!&|<>=~,^#_?@.$]")

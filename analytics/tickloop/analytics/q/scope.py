@@ -27,6 +27,7 @@ class Scope:
     slots: dict[str, int] = field(default_factory=dict)
     is_function: bool = False
     text: str = ""
+    owner: str = ""  # the name that the function around is assigned to
 
     def global_name(self, name: str) -> str:
         """Give the full name of a global."""

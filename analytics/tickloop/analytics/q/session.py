@@ -51,6 +51,7 @@ class Session:
         self.files = files
         self.directory = Path()
         self.handles: dict[int, Path] = {}
+        self.environment: dict[str, str] = {}
         self.random = np.random.default_rng(seed)
         self.names = Names()
         self.namespace = ""

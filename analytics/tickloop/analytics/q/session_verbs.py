@@ -6,6 +6,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.registry import register
 from tickloop.analytics.q.system import command
 from tickloop.analytics.q.values import (
+    NIL,
     Attribute,
     Value,
     chars,
@@ -72,10 +73,22 @@ def _refused(reason: str, *spellings: str) -> None:
 
 
 _refused("queries do not end the process that answers them", "exit")
-_refused("queries do not read the environment", "getenv")
 
 
-@register("setenv", rank=2)
-def setenv(name: Value, value: Value) -> Value:
-    """Refuse to write the environment."""
-    raise QError("access", "queries do not write the environment")
+@register("getenv", rank=1, session=True)
+def getenv(session: "Session", name: Value) -> Value:
+    """Give what setenv set; the environment of the process is not told."""
+    spelled = name_of(name)
+    if spelled is None:
+        raise QError("type", "getenv takes a name")
+    return chars(session.environment.get(spelled, ""))
+
+
+@register("setenv", rank=2, operator=True, session=True)
+def setenv(session: "Session", name: Value, value: Value) -> Value:
+    """Set a name that getenv tells, in this session alone."""
+    spelled, text = name_of(name), text_of(value)
+    if spelled is None or text is None:
+        raise QError("type", "setenv takes a name and a string")
+    session.environment[spelled] = text
+    return NIL

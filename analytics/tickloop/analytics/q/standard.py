@@ -73,6 +73,10 @@ def _names(node: object) -> Iterator[str]:
             yield from _names(getattr(node, field))
 
 
+# Computed namespaces whose parts are read by name.
+_KEYED = (".q", ".z.b")
+
+
 def dotted(session: "Session", name: str) -> Value | None:
     """Read `d.key`: the longest part that is a variable is indexed by what follows."""
     whole, _, key = name.rpartition(".")
@@ -82,7 +86,7 @@ def dotted(session: "Session", name: str) -> Value | None:
     if whole in session.names.views:
         raise QError("nyi", f"{whole} is a view; {whole}`{key} reads its parts")
     if value is None:
-        value = dotted(session, whole)
+        value = session.names.find(whole) if whole in _KEYED else dotted(session, whole)
     if value is None or is_function(value):
         return None
     return session.apply(value, (symbol(key),))
