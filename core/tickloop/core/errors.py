@@ -43,3 +43,11 @@ class DataDirectoryError(TickloopError):
 
 class QueryError(TickloopError):
     """A query cannot be answered."""
+
+
+class OperatorError(TickloopError):
+    """A stream's operator cannot be found, loaded or run."""
+
+
+class SnapshotError(OperatorError):
+    """A state's bytes cannot be read, or belong to something else."""
