@@ -1,13 +1,13 @@
 """Several shards in one order: rows in seq order, up to the lowest progress of all shards."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.batch import Batch, concatenate
 from tickloop.core.schema import CLOCK
-from tickloop.streaming.order import one_per_table, up_to
+from tickloop.streaming.order import one_per_table, steps, up_to
 
 
 class Merge:
@@ -50,6 +50,13 @@ class Merge:
                     kept.append(rest)
             self._held[shard] = kept
         return [_in_order(batch) for batch in one_per_table(ready)]
+
+
+def before_clocks(group: Sequence[Batch]) -> Iterator[Batch]:
+    """Put a group's rows on their way: a clock row after all that have lower seqs."""
+    others = frozenset(batch.table.name for batch in group) - {CLOCK.name}
+    for step in steps(group, others):
+        yield from step
 
 
 def _in_order(batch: Batch) -> Batch:

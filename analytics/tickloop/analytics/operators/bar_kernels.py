@@ -221,6 +221,7 @@ def on_clock(
     """Close what ended, symbol by symbol in the order of ids; False when there is no room."""
     if time < settings["next_close"]:
         return True
+    next_close = NEVER
     for symbol in range(slots.shape[0]):
         slot = slots[symbol]
         if slot == NO_SLOT:
@@ -228,7 +229,8 @@ def on_clock(
         if work[MADE] == made.shape[0]:
             return False
         _end_interval(bars[slot], symbol, seq, time, made, work)
-    settings["next_close"] = NEVER
+        next_close = min(next_close, bars[slot]["end"])
+    settings["next_close"] = next_close
     return True
 
 

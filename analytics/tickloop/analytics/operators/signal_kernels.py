@@ -223,6 +223,7 @@ def _on_clock(
     """Close what ended, symbol by symbol in the order of ids; False when there is no room."""
     if time < settings["next_close"]:
         return True
+    next_close = NEVER
     for symbol in range(slots.shape[0]):
         slot = slots[symbol]
         if slot == NO_SLOT:
@@ -232,7 +233,8 @@ def _on_clock(
         _end_interval(
             symbols[slot], vpins[slot], returns[slot], symbol, seq, time, settings, made, work
         )
-    settings["next_close"] = NEVER
+        next_close = min(next_close, symbols[slot]["end"])
+    settings["next_close"] = next_close
     return True
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from tickloop.core.batch import Batch
 from tickloop.core.operator import Scope
 from tickloop.core.symbols import Symbols
-from tickloop.streaming.fold import Fold, by_table
+from tickloop.streaming.fold import Fold
 from tickloop.streaming.job import Job
-from tickloop.streaming.merge import Merge, in_cause_order
+from tickloop.streaming.merge import Merge, before_clocks, in_cause_order
 from tickloop.streaming.order import Pending
 from tickloop.streaming.routing import Shards, shares
 
@@ -75,9 +75,5 @@ class ParallelDriver:
                 yield from self._folds[shard].take(mine)
                 continue
             for fold, merge in zip(self._folds, self._merges, strict=True):
-                for batch in sorted(mine, key=_last_seq):
-                    yield from by_table(fold.take(merge.add(shard, batch)))
-
-
-def _last_seq(batch: Batch) -> int:
-    return int(batch.columns["seq"][-1])
+                for batch in before_clocks(mine):
+                    yield from fold.take(merge.add(shard, batch))
