@@ -459,7 +459,7 @@ def readme_lines() -> str:
     """Give the first page's lines for a subscriber."""
     text = (Path(__file__).parents[1] / "README.md").read_text()
     blocks: list[str] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (found,) = [block for block in blocks if "kx." in block]
+    (found,) = [block for block in blocks if ".u.sub" in block]
     return found
 
 

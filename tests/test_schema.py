@@ -79,6 +79,9 @@ SPELLINGS: dict[str, Callable[..., str]] = {
         duckdb_dialect.create(table, fractional=fractional) + ";"
     ),
     "questdb.sql": lambda table, *, fractional: questdb.create(table, fractional=fractional) + ";",
+    "postgres.sql": lambda table, *, fractional: (
+        postgres.create(table, fractional=fractional) + ";"
+    ),
     "arrow.txt": _arrow_text,
 }
 

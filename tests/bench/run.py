@@ -66,7 +66,9 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "plant": _module("plant"),
     "journal": _module("journal"),
     "hdb": _module("hdb"),
+    "qsql": _module("qsql"),
     "start": _module("start"),
+    "gateway": _module("gateway"),
 }
 # These print lines of their own: beside peers, without a target.
 PRINTED = ("binance", "pcap", "qipc", "rdb", "vendor")

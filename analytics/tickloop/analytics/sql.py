@@ -32,9 +32,10 @@ _SETTINGS = (
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET enable_external_access = false",
-    "SET TimeZone = 'UTC'",
+    # Global: every statement has a connection of its own.
+    "SET GLOBAL TimeZone = 'UTC'",
 )
-_WHOLE_DIVISION = "SET integer_division = true"
+_WHOLE_DIVISION = "SET GLOBAL integer_division = true"
 
 
 class Answer:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.app import known_units
+from tickloop.app.beside import Beside, Wanted
 from tickloop.app.history import History
 from tickloop.app.password_file import read_passwords
 from tickloop.app.publish_rights import read_rights
@@ -129,7 +130,9 @@ class PlantRun:
         self.server: Server | None = None
         self.service: PlantService | None = None
         self._rights: Callable[[str, str], bool] = _everybody
+        self.beside: Beside | None = None
         self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
+        self.on_answers: Callable[[dict[str, int]], None] = _no_ports  # told when they are open
         self._flushed_rows = 0
 
     def _plant_settings(self) -> PlantSettings:
@@ -189,9 +192,14 @@ class PlantRun:
         self.on_guest()
         return True
 
+    def answer_beside(self, wanted: Wanted) -> None:
+        """Open the ports of q and SQL clients in a process of their own; `poll` hears of it."""
+        self.beside = Beside(self.directory.root, wanted)
+
     def announce(self) -> None:
         """Tell other processes that this one writes here."""
         ports = {"plant": self.server.port} if self.server else {}
+        ports.update(self.beside.ports if self.beside else {})
         self.directory.announce(Run(os.getpid(), iso(WallClock().now()), ports))
 
     def poll(self, timeout_s: float) -> None:
@@ -200,6 +208,9 @@ class PlantRun:
             self.server.poll(0.0 if self.service.has_work else timeout_s)
             self.service.pump()
             self.server.flush()
+        if self.beside is not None and self.beside.poll():
+            self.announce()
+            self.on_answers(self.beside.ports)
         self.plant.tick()
 
     # History
@@ -260,6 +271,7 @@ class PlantRun:
 
     def close(self) -> None:
         """End the run in order: nothing is left to recover."""
+        self._leave_beside()
         if self.server is not None:
             self.server.close()
         self.plant.close()
@@ -270,8 +282,14 @@ class PlantRun:
         self.store.rdb.close()
         self.directory.release()
 
+    def _leave_beside(self) -> None:
+        if self.beside is not None:
+            self.beside.close()
+            self.beside = None
+
     def abandon(self) -> None:
         """Let go after a failure; the next run recovers from the log."""
+        self._leave_beside()
         if self.server is not None:
             self.server.close()
         self.plant.journal.abandon()
@@ -285,6 +303,10 @@ def _everybody(user: str, table: str) -> bool:
 
 
 def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+def _no_ports(ports: dict[str, int]) -> None:
     """Nobody wants to know."""
 
 

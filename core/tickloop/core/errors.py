@@ -45,6 +45,18 @@ class QueryError(TickloopError):
     """A query cannot be answered."""
 
 
+class ServerError(TickloopError):
+    """A server beside the plant (Kafka, QuestDB, Flink) cannot be installed, started or reached."""
+
+
+class SinkError(TickloopError):
+    """A sink cannot take rows: a schema drifted, a topic is another plant's, a cursor lies."""
+
+
+class SinkAwayError(SinkError):
+    """A sink's server does not answer now; rows wait in the journal and it is tried again."""
+
+
 class OperatorError(TickloopError):
     """A stream's operator cannot be found, loaded or run."""
 

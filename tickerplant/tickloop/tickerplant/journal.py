@@ -18,6 +18,8 @@ from tickloop.tickerplant.file_door import FileDoor
 from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.log_file import IntervalSyncer, LogFile, Sync
 from tickloop.tickerplant.recovery import Recovered, recover
+from tickloop.tickerplant.synced_seq import NAME as SYNCED
+from tickloop.tickerplant.synced_seq import SyncedSeq
 
 FORMAT_VERSION = 1
 FIRST_SEQ = 1
@@ -88,6 +90,7 @@ class Journal:
         self._plant = plant_id(settings.plant)
         self._log: LogFile | None = None
         self._syncer: IntervalSyncer | None = None
+        self._synced = SyncedSeq(directory / SYNCED)
         self._row_start = 0
         self._reserved = 0
         self.session: date | None = None
@@ -179,7 +182,7 @@ class Journal:
             messages=recovered.messages if recovered else 0,
             indexed=recovered.entries if recovered else 0,
             last_seq=self.next_seq - 1,
-            rebuilt=recovered.rebuilt if recovered else (),
+            rebuilt=recovered.rebuilt if recovered else (), on_synced=self._synced.put,
         )  # fmt: skip
         self._row_start = len(LOG_HEADER)
         if recovered:

@@ -2,7 +2,7 @@
 
 import errno
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -26,12 +26,14 @@ class LogFile:
 
     def __init__(
         self, door: FileDoor, path: Path, *, end: int, messages: int, indexed: int, last_seq: int,
-        rebuilt: Sequence[bytes] = (),
+        rebuilt: Sequence[bytes] = (), on_synced: Callable[[int], None] | None = None,
     ) -> None:  # fmt: skip
         """Open for appending at byte `end`; of the sidecar `indexed` entries are kept.
 
-        `rebuilt` are entries for the bytes after those, as a recovery found them.
+        `rebuilt` are entries for the bytes after those, as a recovery found them. `on_synced` is
+        told the last seq that is on disk, after every sync and in its thread.
         """
+        self._on_synced = on_synced
         self._door = door
         self.path = path
         self._fd = door.open_append(path)
@@ -122,6 +124,8 @@ class LogFile:
                     f" {self.synced_seq} may be lost by a power failure: stop and check the disk"
                 ) from error
             self.synced_seq = max(self.synced_seq, seq)
+            if self._on_synced is not None:
+                self._on_synced(self.synced_seq)
 
     def close(self) -> None:
         """Sync the log and its sidecar and let go of them."""

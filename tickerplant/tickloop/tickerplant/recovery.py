@@ -214,6 +214,20 @@ def _bounds(
     return int(messages.shape[0])
 
 
+def message_bounds(
+    log: npt.NDArray[np.uint8], messages: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Give first seq, last seq and last time of each message; CorruptJournalError if one lies."""
+    bounds = np.zeros((len(messages), 3), dtype=np.int64)
+    good = _bounds(log, messages, bounds)
+    if good < len(messages):
+        raise CorruptJournalError(
+            f"journal byte {int(messages[good, START])}: seqs that do not ascend; run"
+            " `tickloop journal verify` to see what is good"
+        )
+    return bounds
+
+
 def _scan_tail(reader: LogReader, state: Recovered) -> Recovered:
     """Accept what parses after the indexed part."""
     tail = _Tail(state.end, state.messages, state.last_seq, state.last_time, state.journal_row)

@@ -38,7 +38,8 @@ def main() -> None:
     warm_up()
     # pyarrow's allocator keeps a thread that nothing here uses, and takes care of forks itself.
     warnings.filterwarnings("ignore", "This process", DeprecationWarning)
-    control.send(spell(Word.READY))
+    with suppress(BrokenPipeError):  # nobody waits any more: the next read says so
+        control.send(spell(Word.READY))
     while True:
         raw, fds = receive(control, 2)
         if not raw:

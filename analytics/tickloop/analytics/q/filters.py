@@ -57,6 +57,8 @@ def _by_value(scope: Scope, tree: Value) -> Rows | None:
         places = np.flatnonzero(found.data)
     elif found.type in (QType.LONG, QType.INT):
         places = found.data.astype(np.int64)
+        if len(places) and not 0 <= int(places.min()) <= int(places.max()) < scope.count:
+            raise QError("index", f"row numbers from 0 to {scope.count - 1} are there")
     else:
         raise type_error("a filter has to give a boolean for each row")
     if isinstance(scope.rows, np.ndarray):
@@ -147,11 +149,11 @@ def _is_exact(column: Vector) -> bool:
 
 
 def _positions(column: Enumerated, ids: Sequence[int]) -> list[Any] | None:
-    if 0 in ids:
+    if 0 in ids or not column.domain.is_symbolic:
         return None  # a null symbol may be spelled by any negative position
     symbols = column.domain.symbols()
     known = remembered(symbols, "positions", lambda: _by_id(symbols))
-    return [known.get(symbol_id, -1) for symbol_id in ids]
+    return [known[symbol_id] for symbol_id in ids if symbol_id in known]
 
 
 def _by_id(symbols: Array) -> dict[int, int]:

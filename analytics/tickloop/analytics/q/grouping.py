@@ -197,13 +197,14 @@ def _bucketed(rows: int, spans: Spans, by_key: Longs, bucket: _Bucket) -> Groups
 
 
 def _in_key_order(rows: int, spans: Spans, by_key: Longs, runs: Longs, out: Longs) -> Groups:
-    starts, stops = [], []
-    for k in by_key.tolist():
-        a = int(spans.starts[k])
-        begun = out[a : a + int(runs[k])]
-        starts.append(begun)
-        stops.append(np.append(begun[1:], spans.stops[k]))
-    if not starts:
+    lengths = runs[by_key]
+    firsts = spans.starts[by_key].tolist()
+    if not firsts:
         empty = np.empty(0, dtype=np.int64)
         return Groups.of_spans(rows, empty, empty)
-    return Groups.of_spans(rows, np.concatenate(starts), np.concatenate(stops))
+    pieces = [out[a : a + b] for a, b in zip(firsts, lengths.tolist(), strict=True)]
+    starts = np.concatenate(pieces)
+    stops = np.empty_like(starts)
+    stops[:-1] = starts[1:]
+    stops[np.cumsum(lengths) - 1] = spans.stops[by_key]
+    return Groups.of_spans(rows, starts, stops)

@@ -1,5 +1,7 @@
-"""Queries of partitioned tables: partitions are left out first, then aggregates are put together
-from those of each partition, and other results from the rows that pass the filters.
+"""Queries of partitioned tables: partitions are left out first, the rest is put together.
+
+Aggregates are put together from those of each partition, other results from the rows that pass
+the filters.
 """
 
 import itertools
@@ -15,7 +17,7 @@ from tickloop.analytics.q.executing import executed
 from tickloop.analytics.q.filters import filtered
 from tickloop.analytics.q.partitioned import PartitionedTable, Partitions
 from tickloop.analytics.q.registry import Interpreter
-from tickloop.analytics.q.rows import as_table, is_nothing, join, repeat, take
+from tickloop.analytics.q.rows import as_table, collected, is_nothing, join, repeat, take
 from tickloop.analytics.q.selecting import Clauses, limits, selected, trees_of
 from tickloop.analytics.q.values import (
     Atom,
@@ -24,7 +26,6 @@ from tickloop.analytics.q.values import (
     Table,
     Value,
     Vector,
-    boolean,
     count_of,
     is_list,
     symbol,
@@ -101,8 +102,11 @@ def _aggregated(source: _Source, scope: Scope, keys: Mapping[str, Value], parts:
     virtual = source.partitions.field
     same = {name: tree for name, tree in keys.items() if names_in(tree) <= {virtual}}
     others = {name: tree for name, tree in keys.items() if name not in same}
-    by = _dictionary(others) if others else boolean(False)
-    found = as_table(selected(scope, Clauses((), by, _dictionary(parts.trees))))
+    if others:
+        clauses = Clauses((), _dictionary(others), _dictionary(parts.trees))
+        found = as_table(selected(scope, clauses))
+    else:
+        found = _one_row(scope, parts.trees)
     assert found is not None
     if not same:
         return found
@@ -111,6 +115,11 @@ def _aggregated(source: _Source, scope: Scope, keys: Mapping[str, Value], parts:
     columns = {name: _spread(evaluate(tree, row), rows) for name, tree in same.items()}
     given = {n: take(c, slice(0, rows)) for n, c in zip(found.names, found.columns, strict=True)}
     return Table.of({**columns, **given})
+
+
+def _one_row(scope: Scope, trees: Mapping[str, Value]) -> Table:
+    """Make one row of results, whatever they are."""
+    return Table.of({name: collected([evaluate(tree, scope)]) for name, tree in trees.items()})
 
 
 def _one(scope: Scope, name: str) -> Value:

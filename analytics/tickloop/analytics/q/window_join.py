@@ -10,11 +10,10 @@ import numpy.typing as npt
 from tickloop.analytics.q import group_aggregates as aggregates
 from tickloop.analytics.q.asof_join import columns_named
 from tickloop.analytics.q.asof_kernels import window_bounds
-from tickloop.analytics.q.clause import apply
+from tickloop.analytics.q.clause import apply, spelled
 from tickloop.analytics.q.cores import cuts, together
 from tickloop.analytics.q.errors import length_error, type_error
 from tickloop.analytics.q.gather_kernels import gather, look
-from tickloop.analytics.q.grouped import spelled
 from tickloop.analytics.q.groups import Groups
 from tickloop.analytics.q.join_columns import keyed_like, unkeyed
 from tickloop.analytics.q.matching import matched, moments

@@ -1,0 +1,131 @@
+"""A Flink cluster of one job manager and its task managers, from the packages of pip."""
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tickloop.core.errors import ServerError
+from tickloop.infra.launch import Launcher, Place, get_json
+from tickloop.infra.pins import FLINK
+from tickloop.infra.processes import Known, spawn, stop, wait_healthy
+
+_START_S = 120.0
+_JOB_MANAGER_MIB = 1024
+# One slot each: in thread mode two jobs of one process would share one interpreter lock.
+TASK_MANAGERS = 1
+
+
+def packages(files: Path) -> Path:
+    """Name the folder of the package that holds Flink's own scripts and jars."""
+    (found,) = (files / "venv" / "lib").glob("python*/site-packages/pyflink")
+    return found
+
+
+def configuration(place: Place, java_options: str) -> str:
+    """Spell config.yaml."""
+    folder, ports = place.folder, place.ports
+    return f"""{java_options}
+jobmanager:
+  bind-host: 127.0.0.1
+  rpc: {{address: 127.0.0.1, port: {ports["rpc"]}}}
+  memory: {{process: {{size: {_JOB_MANAGER_MIB}m}}}}
+taskmanager:
+  bind-host: 127.0.0.1
+  host: 127.0.0.1
+  numberOfTaskSlots: 1
+  memory: {{process: {{size: {place.memory_mib}m}}, managed: {{size: 64m}}}}
+blob: {{server: {{port: {ports["blob"]}}}}}
+parallelism: {{default: 1}}
+rest: {{address: 127.0.0.1, bind-address: 127.0.0.1, port: {ports["rest"]}}}
+heartbeat: {{interval: 1000, timeout: 5000}}
+execution:
+  checkpointing:
+    dir: file://{folder}/checkpoints
+    savepoint-dir: file://{folder}/savepoints
+state: {{backend: {{type: hashmap}}}}
+restart-strategy: {{type: fixed-delay, fixed-delay: {{attempts: 100, delay: 500 ms}}}}
+"""
+
+
+def prepare(place: Place) -> dict[str, str]:
+    """Lay out the cluster's folder; give the environment that Flink's scripts want.
+
+    The Python jar is linked into lib: a second job of a thread-mode task manager would otherwise
+    load it twice and die.
+    """
+    own = packages(place.files)
+    conf, lib = place.folder / "conf", place.folder / "lib"
+    for folder in (conf, lib, place.folder / "log", place.folder / "pid"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for path in (own / "conf").iterdir():
+        if path.is_file():
+            shutil.copy(path, conf / path.name)
+    shipped = (own / "conf" / "config.yaml").read_text()
+    options = re.search(r"^env:\n(?:[ ]+.*\n)+", shipped, flags=re.MULTILINE)
+    (conf / "config.yaml").write_text(configuration(place, options[0] if options else ""))
+    jars = [*(own / "lib").glob("*.jar"), *(own / "opt").glob("flink-python-*.jar")]
+    for jar in [*jars, *(place.files / "lib").glob("*.jar")]:
+        link = lib / jar.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(jar)
+    return script_environment(place.files, place.folder, str(place.java.home))
+
+
+def script_environment(files: Path, folder: Path, java_home: str) -> dict[str, str]:
+    """Give the environment of Flink's scripts; thread mode takes the first python3 on PATH."""
+    search = f"{files / 'venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {
+        "PATH": search, "JAVA_HOME": java_home, "FLINK_CONF_DIR": str(folder / "conf"),
+        "FLINK_LOG_DIR": str(folder / "log"), "FLINK_PID_DIR": str(folder / "pid"),
+        "FLINK_LIB_DIR": str(folder / "lib"), "NUMBA_CACHE_DIR": str(folder / "numba"),
+    }  # fmt: skip
+
+
+def start(place: Place) -> tuple[Known, ...]:
+    """Start a job manager, then task managers, and wait until their slots are registered."""
+    env = prepare(place)
+    scripts = packages(place.files) / "bin"
+    port = place.ports["rest"]
+    started = [_start_one("jobmanager", place, env, [str(scripts / "jobmanager.sh")], port, 0)]
+    try:
+        for number in range(1, TASK_MANAGERS + 1):
+            role = f"taskmanager-{number}"
+            script = [str(scripts / "taskmanager.sh")]
+            started.append(_start_one(role, place, env, script, port, number))
+    except ServerError:
+        # A cluster without slots serves nobody, and nobody would know of it.
+        for known in started:
+            stop(known, timeout_s=5.0)
+        raise
+    return tuple(started)
+
+
+def _start_one(
+    role: str, place: Place, env: dict[str, str], script: Sequence[str], port: int, slots: int
+) -> Known:
+    log = place.folder / "log" / f"{role}.log"
+    known, process = spawn(
+        role, ["/bin/bash", *script, "start-foreground"], log=log, folder=place.folder, env=env
+    )
+    wait_healthy(
+        process, lambda: slots_at("127.0.0.1", port) >= slots, name=f"flink {role}", log=log,
+        timeout_s=_START_S,
+    )  # fmt: skip
+    process.returncode = 0  # it outlives this command
+    return known
+
+
+def slots_at(host: str, port: int) -> int:
+    """Count the slots that are registered; -1 if nobody answers."""
+    found = get_json(f"http://{host}:{port}/overview")
+    return int(found["slots-total"]) if isinstance(found, dict) else -1
+
+
+def answers(host: str, port: int) -> bool:
+    """Ask the REST endpoint for the cluster's overview."""
+    return slots_at(host, port) >= 0
+
+
+LAUNCHER = Launcher(FLINK, {"rest": 8081, "rpc": 6123, "blob": 6124}, 1728, start, answers)

@@ -1,0 +1,171 @@
+"""Follow the log from a seq on, in chunks that hold every row of a stretch of seqs.
+
+Rows of one publication interleave over several messages, so that a chunk ends only where no later
+message holds an earlier seq: a reader that keeps the chunk's last seq as its cursor misses nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.core.batch import Batch
+from tickloop.core.catalog import Catalog
+from tickloop.core.errors import CorruptJournalError
+from tickloop.core.schema import JOURNAL
+from tickloop.core.symbols import Symbols
+from tickloop.tickerplant import sidecar
+from tickloop.tickerplant.journal import logs
+from tickloop.tickerplant.journal_reader import after, logs_from
+from tickloop.tickerplant.layout import LOG_HEADER
+from tickloop.tickerplant.recovery import LogReader, message_bounds
+from tickloop.tickerplant.scan import END, ROWS, TABLE_INDEX, Found, Outcome, Scanner
+
+CHUNK_BYTES = 8 << 20
+# A log that was repaired may have holes; past this much it is not waited for their end.
+_HOLE_BYTES = 64 << 20
+_FIRST, _LAST = 0, 1
+_Longs = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Every row with `after` < seq <= `through`: a batch a table, in surface form."""
+
+    after: int
+    through: int
+    batches: tuple[Batch, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows over all tables."""
+        return sum(len(batch) for batch in self.batches)
+
+    def table(self, name: str) -> Batch | None:
+        """Give a table's rows, if there are any."""
+        return next((batch for batch in self.batches if batch.table.name == name), None)
+
+
+class JournalTail:
+    """Reads a directory's logs in order and goes on as they grow; any process may."""
+
+    def __init__(
+        self, directory: Path, catalog: Catalog, symbols: Symbols, *, chunk_bytes: int = CHUNK_BYTES
+    ) -> None:
+        """`symbols` holds the database's names in order; names that the log adds are appended."""
+        self._directory = directory
+        self._catalog = catalog
+        self._symbols = symbols
+        self._chunk_bytes = chunk_bytes
+        self._reader: LogReader | None = None
+        self._position = 0
+        self._base: int | None = None  # every row before the position has a seq up to this
+        self.seq = -1
+
+    def go_to(self, seq: int) -> None:
+        """Go on with the row after `seq`."""
+        self.seq = seq
+        self._reader = None
+        found = logs_from(self._directory, seq + 1)
+        if found:
+            self._open(found[0], seq)
+
+    def _open(self, log: Path, seq: int) -> None:
+        self._reader = LogReader(log, self._catalog, self._symbols)
+        entries = sidecar.load(log, first_offset=len(LOG_HEADER), log_bytes=len(self._reader.bytes))
+        before = int(np.searchsorted(entries["last_seq"], seq + 1, side="left"))
+        if before == 0:
+            self._position, self._base = len(LOG_HEADER), None
+        else:
+            self._position = int(entries["offset"][before - 1] + entries["length"][before - 1])
+            self._base = int(entries["last_seq"][before - 1])
+
+    def next(self, limit: int) -> Chunk | None:
+        """Give the next chunk of rows with seqs up to `limit`; None if there is none now."""
+        if self.seq >= limit:
+            return None
+        if self._reader is None:
+            self.go_to(self.seq)
+        while self._reader is not None:
+            chunk = self._next_here(self._reader, limit)
+            if chunk is not None:
+                return chunk
+            following = [log for log in logs(self._directory) if log > self._reader.path]
+            if not following or self.seq >= limit:
+                return None
+            self._open(following[0], self.seq)
+        return None
+
+    def _next_here(self, reader: LogReader, limit: int) -> Chunk | None:
+        """Look for a chunk in the open log, in a longer stretch if it has no end in a short one."""
+        size = self._chunk_bytes
+        while True:
+            if self._position >= len(reader.bytes):
+                reader.map_again()
+            if self._position >= len(reader.bytes):
+                return None
+            scanner = _scanner(reader, self._catalog, size)
+            found = scanner.scan(reader.bytes, self._position, len(reader.bytes))
+            if found.outcome is Outcome.TORN and not len(found.messages):
+                # Written since it was mapped, or being written now.
+                before = len(reader.bytes)
+                reader.map_again()
+                if len(reader.bytes) == before:
+                    return None
+                continue
+            if not len(found.messages):
+                raise CorruptJournalError(
+                    f"{reader.path}: byte {self._position}: bytes that are no message; run"
+                    f" `tickloop journal verify {reader.path}` to see what is good"
+                )
+            bounds = message_bounds(reader.bytes, found.messages)
+            count = self._whole(reader, found, bounds, limit, size)
+            if count:
+                return self._chunk(reader, found, bounds, count)
+            if int(bounds[-1, _LAST]) > limit or found.stopped >= len(reader.bytes):
+                return None
+            size *= 2
+
+    def _whole(self, reader: LogReader, found: Found, bounds: _Longs, limit: int, size: int) -> int:
+        """Count the messages up to the last one after which no earlier seq comes."""
+        messages = found.messages
+        highest = np.maximum.accumulate(bounds[:, _LAST])
+        base = self._base if self._base is not None else int(bounds[0, _FIRST]) - 1
+        # Seqs follow one another but where a plant was opened again, which a journal row tells.
+        before = np.concatenate([[base], highest[:-1]])
+        opened = messages[:, TABLE_INDEX] == _journal_index(reader.scanner)
+        jumps = np.where(opened, np.maximum(bounds[:, _FIRST] - before - 1, 0), 0)
+        complete = np.cumsum(messages[:, ROWS] + jumps) == highest - base
+        known = highest <= limit
+        within = np.flatnonzero(known & complete)
+        if len(within):
+            return int(within[-1]) + 1
+        if known.all():
+            is_end = found.stopped >= len(reader.bytes) and int(highest[-1]) == limit
+            # In a log with holes nothing ever adds up: what comes much later has later seqs.
+            return len(messages) if is_end else len(messages) // 2 * (size >= _HOLE_BYTES)
+        return int(np.argmin(known))  # the limit is the end of a publication
+
+    def _chunk(self, reader: LogReader, found: Found, bounds: _Longs, count: int) -> Chunk:
+        taken = Found(found.messages[:count], found.stopped, Outcome.END)
+        through = int(bounds[:count, _LAST].max())
+        batches = [after(rows, self.seq) for rows in reader.decoder.batches(reader.bytes, taken)]
+        kept = tuple(rows for rows in batches if rows is not None)
+        chunk = Chunk(self.seq, through, kept)
+        self._position = int(taken.messages[-1, END])
+        self._base = through
+        self.seq = max(self.seq, through)
+        return chunk
+
+
+def _scanner(reader: LogReader, catalog: Catalog, size: int) -> Scanner:
+    if size == CHUNK_BYTES:
+        return reader.scanner
+    return Scanner(catalog, at_a_time=max(4096, size >> 8), bytes_at_a_time=size)
+
+
+def _journal_index(scanner: Scanner) -> int:
+    names: Sequence[str] = [table.name for table in scanner.tables()]
+    return names.index(JOURNAL.name)

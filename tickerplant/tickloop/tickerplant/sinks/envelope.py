@@ -1,0 +1,163 @@
+"""A message on the bus: a fixed header, the clock's rows, and a block of inside columns.
+
+Everything is little-endian. The header says which table, plant and shard the rows are of, and
+which stretch of seqs the message tells of: every row of this table and shard, and every clock
+row, with `previous` < seq <= `through`. A message without rows is a progress record. So a reader
+sees a gap (`previous` is past what it has), a repeat (`through` is not), and how far silence
+reaches, from the bytes alone: some readers are given neither Kafka's headers nor its offsets.
+
+After the header come the clock rows' times and seqs, then the columns in schema order: symbols
+as int32 ids, prices and sizes as int64 in the symbol's unit, each column padded to 8 bytes. A
+column with a value that is no whole number of units is sent as float64, and its bit in `floats`
+is set. Text is a column of int32 lengths, then the bytes.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.core.batch import Batch
+from tickloop.core.dialects.numpy import INSIDE
+from tickloop.core.errors import WireError
+from tickloop.core.schema import CLOCK, Kind, Table, schema_digest
+
+MAGIC = b"TLB1"
+_HEADER = struct.Struct("<4sHHQQIIqqqqqqQHHI")
+HEADER_BYTES = _HEADER.size
+NO_SEQ = -1
+_NULL_SYMBOL = -(2**31)
+_Column = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a message tells of."""
+
+    shard: int
+    shards: int
+    schema: int
+    plant: int
+    rows: int
+    clocks: int
+    previous: int
+    through: int
+    first_seq: int  # of the rows; NO_SEQ if there are none
+    last_seq: int
+    first_time: int  # of the rows and clock rows
+    last_time: int
+    floats: int = 0  # bit i: column i is float64 instead of whole units
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message taken apart; columns view the bytes it came in."""
+
+    header: Header
+    rows: Batch
+    clocks: Batch
+
+
+def schema_id(table: Table) -> int:
+    """Name a table's columns and kinds by a number."""
+    return schema_digest([table])
+
+
+def encode(header: Header, rows: Batch, clocks: Sequence[_Column]) -> bytes:
+    """Spell a message; `clocks` are the times and the seqs of the clock rows."""
+    h = header
+    parts: list[bytes | memoryview] = [
+        _HEADER.pack(
+            MAGIC, HEADER_BYTES, h.shard, h.schema, h.plant, h.rows, h.clocks, h.previous,
+            h.through, h.first_seq, h.last_seq, h.first_time, h.last_time, h.floats, h.shards,
+            len(rows.table.columns), 0,
+        )
+    ]  # fmt: skip
+    parts.extend(np.ascontiguousarray(values, dtype="<i8").data for values in clocks)
+    if h.rows:
+        for column in rows.table.columns:
+            parts.extend(_column(column.kind, rows.columns[column.name]))
+    return b"".join(parts)
+
+
+def _column(kind: Kind, values: _Column) -> list[bytes | memoryview]:
+    if kind is Kind.TEXT:
+        texts = values.tolist()
+        lengths = np.array([len(text) for text in texts], dtype="<i4")
+        size = lengths.nbytes + int(lengths.sum())
+        return [lengths.data, *texts, bytes(-size % 8)]
+    return [np.ascontiguousarray(values).data, bytes(-values.nbytes % 8)]
+
+
+def read_header(raw: bytes | memoryview) -> Header:
+    """Read a header alone; WireError if the bytes are no message of this format."""
+    if len(raw) < HEADER_BYTES or bytes(raw[:4]) != MAGIC:
+        raise WireError(
+            f"bus message of {len(raw)} bytes begins with {bytes(raw[:4])!r}, {MAGIC!r} and at"
+            f" least {HEADER_BYTES} bytes expected; does something else write to this topic?"
+        )
+    (
+        _, _, shard, schema, plant, rows, clocks, previous, through, first, last, first_time,
+        last_time, floats, shards, _, _,
+    ) = _HEADER.unpack_from(raw)  # fmt: skip
+    return Header(
+        shard, shards, schema, plant, rows, clocks, previous, through, first, last, first_time,
+        last_time, floats,
+    )  # fmt: skip
+
+
+def decode(raw: bytes, table: Table) -> Message:
+    """Take a message apart; WireError if it is of another table or does not hold what it says."""
+    header = read_header(raw)
+    if header.rows and header.schema != schema_id(table):
+        raise WireError(
+            f"bus message with schema {header.schema:x} seen, {schema_id(table):x}"
+            f" ({table.name}: {' '.join(table.names)}) expected; the plant that wrote it has other"
+            " columns"
+        )
+    reader = _Reader(raw, int.from_bytes(raw[4:6], "little"))
+    times = reader.take("<i8", header.clocks)
+    seqs = reader.take("<i8", header.clocks)
+    nobody = np.full(header.clocks, _NULL_SYMBOL, dtype=np.int32)
+    clocks = Batch(CLOCK, {"time": times, "sym": nobody, "seq": seqs})
+    return Message(header, Batch(table, reader.columns(table, header)), clocks)
+
+
+class _Reader:
+    """Reads columns one after the other, never past the end."""
+
+    def __init__(self, raw: bytes, at: int) -> None:
+        self._raw = raw
+        self._at = at
+
+    def take(self, dtype: str, count: int) -> _Column:
+        size = count * np.dtype(dtype).itemsize
+        if self._at + size > len(self._raw):
+            raise WireError(
+                f"bus message of {len(self._raw)} bytes: column of {size} bytes at byte"
+                f" {self._at} expected; it is cut short"
+            )
+        values: _Column = np.frombuffer(self._raw, dtype=dtype, count=count, offset=self._at)
+        self._at += size
+        return values
+
+    def columns(self, table: Table, header: Header) -> Mapping[str, _Column]:
+        found = {}
+        for index, column in enumerate(table.columns):
+            found[column.name] = self._column(column.kind, header, index)
+            self._at += -self._at % 8
+        return found
+
+    def _column(self, kind: Kind, header: Header, index: int) -> _Column:
+        if kind is Kind.TEXT:
+            return self._texts(header.rows)
+        return self.take("<f8" if header.floats >> index & 1 else INSIDE[kind], header.rows)
+
+    def _texts(self, rows: int) -> _Column:
+        lengths = self.take("<i4", rows).tolist()
+        texts = np.empty(rows, dtype="|O")
+        for row, length in enumerate(lengths):
+            texts[row] = self.take("|u1", max(length, 0)).tobytes()
+        return texts
