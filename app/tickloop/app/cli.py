@@ -22,6 +22,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("explain:explain", "Show what a q or SQL statement reads, and how."),
     "journal": ("journal:journal", "Inspect, verify or repair the journal."),
     "hdb": ("hdb:hdb", "Describe history, or import a kdb+ database."),
+    "sink": ("sink:sink", "Bring captured rows to Kafka or QuestDB."),
+    "kafka": ("kafka:kafka", "List, follow or verify topics on Kafka."),
     "up": ("servers:up", "Start Kafka, QuestDB or Flink on this machine."),
     "down": ("servers:down", "Stop the servers that `up` started."),
     "status": ("servers:status", "Say which servers run, and where."),

@@ -1,5 +1,7 @@
 """Functional exec: columns as lists, dictionaries of columns, and results by group."""
 
+from collections.abc import Sequence
+
 from tickloop.analytics.q.clause import Scope, evaluate
 from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.filters import filtered
@@ -18,6 +20,7 @@ from tickloop.analytics.q.selecting import (
 )
 from tickloop.analytics.q.values import (
     Dictionary,
+    List,
     QType,
     Table,
     Value,
@@ -80,7 +83,15 @@ def _grouped(scope: Scope, clauses: Clauses) -> Value:
         found = grouped_columns(scope, groups, names, clauses.columns)
         return Dictionary(shown, Table(tuple(found[0]), tuple(found[1])))
     grouped = GroupedScope(scope, groups)
-    return Dictionary(shown, grouped.result(grouped.evaluate([clauses.columns])[0]))
+    found_values = grouped.result(grouped.evaluate([clauses.columns])[0])
+    if isinstance(found_values, List) and _are_dictionaries(found_values.items):
+        # Dictionaries of equal keys are rows: this is how a table is pivoted.
+        found_values = collect(found_values.items)
+    return Dictionary(shown, found_values)
+
+
+def _are_dictionaries(items: Sequence[Value]) -> bool:
+    return bool(items) and all(isinstance(item, Dictionary) for item in items)
 
 
 def exec_at(session: Interpreter, table: Value, rows: Value, tree: Value) -> Value:

@@ -163,7 +163,7 @@ def _is_exact(column: Vector) -> bool:
 
 
 def _positions(column: Enumerated, ids: Sequence[int]) -> list[Any] | None:
-    if 0 in ids:
+    if 0 in ids or not column.domain.is_symbolic:
         return None  # a null symbol may be spelled by any negative position
     symbols = column.domain.symbols()
     known = remembered(symbols, "positions", lambda: _by_id(symbols))

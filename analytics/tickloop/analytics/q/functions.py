@@ -133,7 +133,8 @@ def _atom(session: "Session", function: Value, arguments: Arguments) -> Value:
 
 def text_like(value: Value) -> bool:
     """Tell what a handle takes: strings, lists of strings, parse trees."""
-    return isinstance(value, List) or text_of(value) is not None
+    is_bytes = isinstance(value, Vector) and value.type is QType.BYTE
+    return isinstance(value, List) or is_bytes or text_of(value) is not None
 
 
 def _not_applicable(session: "Session", function: Value, arguments: Arguments) -> Value:

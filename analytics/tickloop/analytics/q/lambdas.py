@@ -88,6 +88,9 @@ def _leave(error: QError, function: Lambda, body: Body) -> None:
     """Note the function in the error: from here on, positions are those of its caller."""
     if not error.is_signal and len(error.frames) < FRAMES_MAX:
         place = None if error.position is None else error.position - body.start
-        error.frames.append((function.source, place))
+        label = function.label
+        error.frames.append(
+            (label + function.source, None if place is None else place + len(label))
+        )
     error.is_signal = False
     error.position = None

@@ -123,7 +123,7 @@ def span_codes(left: Value, right: Value, spans: Spans) -> Codes | None:
         return None
     table = np.full(len(INTERNED), -1, dtype=np.int32)
     table[keys] = np.arange(len(keys), dtype=np.int32)
-    if isinstance(left, Enumerated):
+    if isinstance(left, Enumerated) and left.domain.is_symbolic:
         symbols = left.domain.symbols()
         positions, missing = left.data, int(table[0])
         table = table[symbols]

@@ -197,8 +197,8 @@ class Parser:
             if self._ends():
                 return Train((_project(middle, left),), token.start)
             right = self.expression()
-            if isinstance(right, Train):
-                return Train((_project(middle, left), *right.functions), token.start)
+            if (rest := _composed(right)) is not None:
+                return Train((_project(middle, left), *rest), token.start)
             return Apply(middle, (left, right), "infix", token.start)
         self._at = place
         left = _one_argument_form(left)
@@ -377,6 +377,15 @@ class Parser:
         if len(set(names)) < len(names):
             raise QError("params", "a parameter is named twice", place)
         return tuple(names), tuple(patterns)
+
+
+def _composed(node: Node) -> tuple[Node, ...] | None:
+    """Give the functions of what has no argument on its right: 0|+ is a composition."""
+    if isinstance(node, Train):
+        return node.functions
+    if isinstance(node, Verb) and node.name not in RESERVED:
+        return (node,)
+    return None
 
 
 def _is_verb(node: Node) -> bool:

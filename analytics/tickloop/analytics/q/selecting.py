@@ -49,7 +49,9 @@ class Clauses:
     @property
     def is_exec(self) -> bool:
         """Whether the result is a list or dictionary, not a table."""
-        return not isinstance(self.by, Dictionary) and not is_flag(self.by)
+        if isinstance(self.by, Dictionary):
+            return not isinstance(self.columns, Dictionary) and not is_nothing(self.columns)
+        return not is_flag(self.by)
 
 
 def is_flag(value: Value) -> bool:

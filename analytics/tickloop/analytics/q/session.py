@@ -10,7 +10,7 @@ from tickloop.analytics.q import standard
 from tickloop.analytics.q.enumerations import assigned
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.evaluator import compile_function, compile_node
-from tickloop.analytics.q.files import read_file, read_script, write_file
+from tickloop.analytics.q.file_verbs import find_file, read_file, read_script, write_file
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.lambdas import Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.names import Names
@@ -55,6 +55,9 @@ class Session:
         self.columns = columns
         self.precision = 7
         self.files = files
+        self.directory = Path()
+        self.handles: dict[int, Path] = {}
+        self.environment: dict[str, str] = {}
         self.random = np.random.default_rng(seed)
         self.names = Names()
         self.namespace = ""
@@ -192,6 +195,8 @@ class Session:
             return found
         if name in BUILTINS:
             return BUILTINS[name]
+        if name.startswith(":") and self.files:
+            return find_file(self, name)
         return standard.dotted(self, full)
 
     def get(self, name: str) -> Value:
@@ -203,6 +208,9 @@ class Session:
 
     def set(self, name: str, value: Value) -> None:
         """Write a global name."""
+        if name.startswith(":"):
+            write_file(self, name, value)
+            return
         full = qualified(name, self.namespace)
         if "." in full[1:] and standard.set_dotted(self, full, value):
             return

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from tickloop.analytics import q
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.file_handles import append_to
 from tickloop.analytics.q.syntax import Constant, Function, Name, Template
 from tickloop.analytics.q.values import (
+    Atom,
     Dictionary,
+    QType,
     Value,
     is_function,
     items_of,
@@ -70,6 +73,10 @@ def _names(node: object) -> Iterator[str]:
             yield from _names(getattr(node, field))
 
 
+# Computed namespaces whose parts are read by name.
+_KEYED = (".q", ".z.b")
+
+
 def dotted(session: "Session", name: str) -> Value | None:
     """Read `d.key`: the longest part that is a variable is indexed by what follows."""
     whole, _, key = name.rpartition(".")
@@ -79,7 +86,7 @@ def dotted(session: "Session", name: str) -> Value | None:
     if whole in session.names.views:
         raise QError("nyi", f"{whole} is a view; {whole}`{key} reads its parts")
     if value is None:
-        value = dotted(session, whole)
+        value = session.names.find(whole) if whole in _KEYED else dotted(session, whole)
     if value is None or is_function(value):
         return None
     return session.apply(value, (symbol(key),))
@@ -110,4 +117,7 @@ def handle(session: "Session", number: int, message: Value) -> Value:
         for line in lines:
             session.write((line or "") + ("\n" if number < 0 else ""))
         return long(number)
+    if abs(number) in session.handles:
+        append_to(session.handles[abs(number)], message, with_ends=number < 0)
+        return Atom(QType.INT, number)
     raise QError("type", f"{number} is no open handle; this engine opens no connections")
