@@ -4,12 +4,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests import postgres_server
 from tests.capture import CATALOG
 from tests.pg_wire import Served, data, opener
 from tickloop.core.dialects import postgres
@@ -18,46 +18,13 @@ Psycopg = psycopg.Connection[tuple[Any, ...]]
 PORT = 54_331
 
 
-def _binaries() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    which = shutil.which("initdb")
-    if not found and which is None:
-        pytest.skip("PostgreSQL's server, the oracle of this test, is absent (package postgresql)")
-    return found[-1].parent if found else Path(str(which)).parent
-
-
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Psycopg]:
-    binaries = _binaries()
-    folder = tmp_path_factory.mktemp("postgres")
-    as_user: list[str] = []
-    if os.getuid() == 0:
-        # PostgreSQL refuses to run as root.
-        if subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode:
-            pytest.skip("there is no user postgres to run PostgreSQL as")
-        for parent in (folder, *folder.parents[:3]):
-            parent.chmod(parent.stat().st_mode | 0o755)
-        shutil.chown(folder, "postgres")
-        as_user = ["su", "postgres", "-c"]
-
-    def run(*command: object) -> None:
-        words = [str(word) for word in command]
-        words = [*as_user, " ".join(words)] if as_user else words
-        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
-        if done.returncode:
-            pytest.skip(f"PostgreSQL does not start here: {done.stderr.strip()[-300:]}")
-
-    run(binaries / "initdb", "-D", folder / "db", "-A", "trust", "-E", "UTF8", "--locale=C")
-    options = f"'-p {PORT} -k {folder} -c listen_addresses= -c timezone=UTC -c fsync=off'"
-    run(
-        binaries / "pg_ctl", "-D", folder / "db", "-w", "-l", folder / "log", "-o", options, "start"
-    )
     try:
-        with psycopg.connect(host=str(folder), port=PORT, user="postgres") as connection:
-            connection.autocommit = True
+        with postgres_server.postgres(tmp_path_factory.mktemp("postgres"), PORT) as connection:
             yield connection
-    finally:
-        run(binaries / "pg_ctl", "-D", folder / "db", "-m", "immediate", "stop")
+    except postgres_server.AbsentError as error:
+        pytest.skip(f"the oracle of this test is not there: {error}")
 
 
 @pytest.fixture(scope="module")

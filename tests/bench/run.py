@@ -69,6 +69,8 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "qsql": _module("qsql"),
     "start": _module("start"),
     "gateway": _module("gateway"),
+    "beside": _module("beside"),
+    "pg": _module("pg"),
 }
 # These print lines of their own: beside peers, without a target.
 PRINTED = ("binance", "pcap", "qipc", "rdb", "vendor")

@@ -41,7 +41,9 @@ class GatewayRun:
             authenticate=read_passwords(serve.password_file) if serve.password_file else None,
             rights=read_rights(Path(wanted.rights)) if wanted.rights else everything(),
         )  # fmt: skip
-        limits = PoolLimits(workers=workers, processes=max(wanted.processes, 4 * workers))
+        limits = PoolLimits(
+            workers=workers, processes=max(wanted.processes, 4 * workers), nice=wanted.nice
+        )
         usage = _usage_log(root)
         self.front = Front(root, settings, limits, usage)
         try:
@@ -51,6 +53,7 @@ class GatewayRun:
                     port=wanted.pg_port if pg_port is None else pg_port, workers=workers,
                     connections=wanted.connections, rights=wanted.rights,
                     password_file=serve.password_file, writes_usage=usage is not None,
+                    nice=wanted.nice,
                 )
             )  # fmt: skip
         except BaseException:

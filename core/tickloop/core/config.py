@@ -79,6 +79,9 @@ class QueryConfig:
     workers: int = field(default=0, metadata=_at_least(0, "at once; 0: one more than cores"))
     processes: int = field(default=64, metadata=_at_least(4, "workers, with those kept for one"))
     connections: int = field(default=1000, metadata=_at_least(1, "connections"))
+    nice: int = field(
+        default=10, metadata={"minimum": 0, "maximum": 19, "unit": "priority given up to captures"}
+    )
     rights: str = ""  # a TOML file of what each user may ask and what it may cost
 
 

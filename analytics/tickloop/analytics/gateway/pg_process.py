@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tickloop.analytics.gateway.limits import die_with_parent
+from tickloop.analytics.gateway.limits import die_with_parent, give_way
 from tickloop.analytics.gateway.pg_statements import RightsOpener
 from tickloop.analytics.gateway.rights import everything, read_rights
 from tickloop.analytics.pg.scram import Verifier
@@ -35,6 +34,7 @@ class PgSettings:
     rights: str
     password_file: str
     writes_usage: bool
+    nice: int
 
 
 def main() -> None:
@@ -42,6 +42,7 @@ def main() -> None:
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = PgSettings(**json.loads(sys.argv[1]))
+    give_way(settings.nice)
     try:
         asyncio.run(_serve(settings))
     except TickloopError as error:
@@ -85,5 +86,4 @@ def _verifiers(path: str) -> Callable[[str], Verifier | None] | None:
 
 
 if __name__ == "__main__":
-    os.nice(5)
     main()
