@@ -92,7 +92,7 @@ class _Local:
         from tickloop.tickerplant.database import Database
 
         Database(root)  # a directory that is none is refused now
-        self._rights = Rights(outside=True)
+        self._rights = Rights(outside=True, share=True)
         self._shared = Shared(root)
         self._engine = Engine(self._shared, self._rights)
 

@@ -1,6 +1,6 @@
 """One connection's questions: q or SQL over a database, with a user's rights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,17 +97,24 @@ class Engine:
         probe = self._probe(request)
         if probe is not None:
             return probe
-        value = self._answer(request)
-        self._check(value)
-        return to_wire(value)
+        return to_wire(self._checked(lambda: self._answer(request)))
 
     def evaluate_text(self, text: str) -> wire.Value:
         """Answer q text, or SQL after `s)`, as it travels."""
         if text == SQL_LOADED:
             return wire.boolean(True)
-        value = self.text(text)
-        self._check(value)
-        return to_wire(value)
+        return to_wire(self._checked(lambda: self.text(text)))
+
+    def _checked(self, answer: Callable[[], Value]) -> Value:
+        """Answer within the user's limits; one who may not assign has nothing left of it."""
+        try:
+            value = answer()
+            self._check(value)
+        except BaseException:
+            if not self._rights.write and self.has_state:
+                self.forget()
+            raise
+        return value
 
     def interrupt(self) -> None:
         """Stop what runs, if it can be stopped; safe from a signal's handler."""
@@ -133,6 +140,7 @@ class Engine:
             return self.language.get(name)
         if isinstance(request, wire.List) and request.items:
             return self._call(request)
+        self.language.begin()
         return from_wire(request, self._function)
 
     def text(self, text: str) -> Value:
@@ -152,6 +160,8 @@ class Engine:
         head = wire.text_of(request.items[0]) or wire.name_of(request.items[0])
         if head in SQL_CALLS:
             return self._sql_call(request.items[1:])
+        # Functions that travel by number are looked up as well.
+        self.language.begin()
         arguments = [from_wire(item, self._function) for item in request.items[1:]]
         if wire.text_of(request.items[0]) is not None:
             function = self.language.eval(head or "")
@@ -175,6 +185,8 @@ class Engine:
         return self.language.eval(source)
 
     def _check(self, value: Value) -> None:
+        if not self._rights.write and self.has_state:
+            raise QError("noupdate", "this user may not assign variables; ask without assigning")
         rows = count_of(value)
         if rows > self._rights.rows:
             raise QError(
@@ -182,9 +194,6 @@ class Engine:
                 f"{rows:,} rows in the answer, at most {self._rights.rows:,} for this user;"
                 " select fewer, or take a part with `sublist`",
             )
-        if not self._rights.write and self.has_state:
-            self.forget()
-            raise QError("noupdate", "this user may not assign variables; ask without assigning")
 
     # What clients ask on connecting, before a person asked anything.
 
@@ -214,7 +223,7 @@ class Engine:
             return wire.symbol(FUNCTION_MARKER)
         if isinstance(value, Dictionary) and name.startswith("."):
             return wire.symbol(CONTEXT_MARKER)
-        return to_wire(value)
+        return to_wire(self._checked(lambda: value))
 
 
 def shown(request: wire.Value) -> str:

@@ -66,7 +66,11 @@ def read_script(session: "Session", name: str) -> str:
 
 def read_file(session: "Session", name: str) -> Value:
     """Read a q object, a column or a splayed table."""
-    path = granted(session, name)
+    return read_path(session, granted(session, name))
+
+
+def read_path(session: "Session", path: Path) -> Value:
+    """Read a q object, a column or a splayed table that the program itself chose."""
     try:
         path.stat()
         return _splayed(session, path) if path.is_dir() else _object(session, path)
