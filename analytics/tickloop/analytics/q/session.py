@@ -15,14 +15,13 @@ from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.lambdas import Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.names import Names
 from tickloop.analytics.q.parser import parse
-from tickloop.analytics.q.registry import BUILTINS
+from tickloop.analytics.q.registry import BUILTINS, call
 from tickloop.analytics.q.scope import Scope, qualified
 from tickloop.analytics.q.scripts import statements_of
 from tickloop.analytics.q.syntax import Assign, Block, Function, Name, Node
-from tickloop.analytics.q.system import command
 from tickloop.analytics.q.tree_evaluator import evaluate_tree
 from tickloop.analytics.q.trees import function_value, to_tree
-from tickloop.analytics.q.values import NIL, Lambda, Nil, Value
+from tickloop.analytics.q.values import NIL, Lambda, Nil, Value, chars
 from tickloop.analytics.q.views import View
 from tickloop.analytics.q.words import RESERVED
 
@@ -111,7 +110,7 @@ class Session:
     def _statement(self, text: str, *, is_top: bool) -> tuple[Value, bool]:
         try:
             if text.startswith("\\"):
-                value = command(self, text[1:])
+                value = call(self, "system", chars(text[1:]))
                 return value, isinstance(value, Nil)
             return self._expressions(text, is_top=is_top)
         except ReturnSignal as returned:
