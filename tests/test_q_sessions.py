@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from tests.q_lines import refused, typed
+from tickloop.analytics.q.interned import INTERNED
 from tickloop.analytics.q.session import Session
-from tickloop.analytics.q.values import INTERNED, QType, Value, Vector, plain
+from tickloop.analytics.q.values import QType, Value, Vector, plain
 
 COUNT = 400
 
