@@ -18,6 +18,7 @@ LINES_MAX = 500
 # Where each vendor is imported. `None`: wherever it is the subject, so that its types are clear.
 VENDORS: dict[str, set[str] | None] = {
     "click": None,  # the command line, in app alone
+    "confluent_kafka": {"tickerplant/sinks/kafka_client.py"},
     "databento_dbn": {"ingest/dbn_layouts.py"},
     "duckdb": {"analytics/sql.py"},
     "google_crc32c": {"tickerplant/sidecar.py"},
@@ -25,9 +26,10 @@ VENDORS: dict[str, set[str] | None] = {
     "llvmlite": {"core/kernel.py"},
     "numba": None,
     "numpy": None,
-    "pandas": {"analytics/gateway/result.py"},
+    "pandas": {"analytics/gateway/result.py", "tickerplant/sinks/questdb_client.py"},
     "polars": {"analytics/gateway/result.py"},
     "prompt_toolkit": {"app/console.py"},
+    "questdb": {"tickerplant/sinks/questdb_client.py"},
     "pyarrow": None,  # late, inside functions
     "sqlglot": {"analytics/pg/postgres_sql.py"},
     "websockets": {"ingest/binance_live.py"},

@@ -14,6 +14,8 @@ from tickloop.app.feeds import Specification, identity, load_kernels, open_feed
 from tickloop.app.output import drop_output
 from tickloop.app.plant_run import PlantRun, RunSettings, catalog_of
 from tickloop.app.progress import Compiling, ProgressLine
+from tickloop.app.sink_processes import SinkProcesses
+from tickloop.app.sinks import wanted_sinks
 from tickloop.app.summary import Summary, summarise
 from tickloop.core.clock import monotonic_ns
 from tickloop.core.config import Config
@@ -59,9 +61,12 @@ def capture_feed(
         run = PlantRun(root, config, settings)
         try:
             kept = Kept(root, name, next_seq=run.plant.journal.next_seq, append=append)
+            sinks = SinkProcesses(root, config)
             stop.at_ns = None if limit_ns is None else monotonic_ns() + limit_ns
             done = _capture(wishes, run, stop, kept, line)
             run.close()
+            for told in sinks.finish():
+                line.phase(told)
         except BaseException as error:
             line.clear()
             # While the directory is still held, so that nobody else can have begun there.
@@ -77,6 +82,7 @@ def _try_out(wanted: Specification, config: Config) -> None:
     Nor do tables that cannot be.
     """
     catalog_of(config, fractional=wanted.kind.fractional)
+    wanted_sinks(config)
     if not wanted.kind.live:
         open_feed(wanted, config, Symbols(), Instruments())
 
@@ -111,7 +117,8 @@ def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: Progr
     run.flush()
     for session in run.finish():
         line.phase(f"history of {session} written")
-    kept.end(is_whole=is_whole)
+    # Topics grow: the same command goes on where this one ended.
+    kept.end(is_whole=is_whole and wishes.feed.kind.name != "kafka")
     found = _summary(feed, run, kept, (monotonic_ns() - started) / 1e9)
     if wishes.announce is not None:
         _announce(wishes.announce, found, number)

@@ -39,6 +39,7 @@ KINDS = {
         Kind("dbn", "dbn:esh4.mbo.dbn.zst", "UTC"),
         Kind("binance", "binance:btcusdt_20240808.gz", "UTC", fractional=True),
         Kind("journal", "journal:data/2026-11-20", "UTC"),
+        Kind("kafka", "kafka:127.0.0.1:9092/tickloop.", "UTC"),
         Kind("binance-live", "binance-live:btcusdt,ethusdt", "UTC", fractional=True, live=True),
         Kind("mold", "mold:127.0.0.1:26477", NEW_YORK, live=True),
         Kind("soup", "soup:127.0.0.1:4000", NEW_YORK, live=True),
@@ -83,7 +84,7 @@ _MODULES = {
     SYNTHETIC: ("synthetic",), "itch": ("itch_file",), "pcap": ("mold_pcap", "itch"),
     "lobster": ("lobster",), "dbn": ("dbn",), "binance": ("binance",),
     "binance-live": ("binance_live",), "mold": ("mold_live", "itch"),
-    "soup": ("soup_feed", "itch"), "journal": ("feed",),
+    "soup": ("soup_feed", "itch"), "journal": ("feed",), "kafka": ("feed",),
 }  # fmt: skip
 
 
@@ -99,6 +100,8 @@ def identity(feed: Specification) -> str | None:
         return None
     if feed.kind.name == SYNTHETIC:
         return f"{feed} seed {feed.seed}, {feed.symbols} symbols, {feed.messages} messages"
+    if feed.kind.name == "kafka":
+        return str(feed)
     path = Path(feed.target) if feed.kind.name == "journal" else _file(feed.target)
     status = path.stat()
     return f"{feed.kind.name}:{path.resolve()} {status.st_size} bytes"
@@ -187,6 +190,21 @@ def _journal(feed: Specification, config: Config, context: FeedContext) -> Feed:
     return JournalFeed(path, catalog, context.symbols, context.cut)
 
 
+def _kafka(feed: Specification, config: Config, context: FeedContext) -> Feed:
+    from tickloop.core.user_tables import from_toml
+    from tickloop.tickerplant.sinks.kafka_client import Bus
+    from tickloop.tickerplant.sinks.kafka_feed import KafkaFeed
+
+    bootstrap, _, prefix = feed.target.partition("/")
+    live_feeds.address(bootstrap.partition(",")[0])
+    catalog = Catalog(fractional=config.store.fractional)
+    return KafkaFeed(
+        Bus(bootstrap, config.sinks.kafka.properties), prefix or config.sinks.kafka.prefix,
+        catalog.with_user_tables(from_toml(config.tables)), context.symbols, context.instruments,
+        context.cut,
+    )  # fmt: skip
+
+
 _OPENERS: dict[str, Callable[[Specification, Config, FeedContext], Feed]] = {
     SYNTHETIC: _synthetic,
     "itch": _itch,
@@ -198,4 +216,5 @@ _OPENERS: dict[str, Callable[[Specification, Config, FeedContext], Feed]] = {
     "mold": _mold,
     "soup": _soup,
     "journal": _journal,
+    "kafka": _kafka,
 }

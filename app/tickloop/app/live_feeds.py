@@ -79,8 +79,9 @@ def soup(target: str, config: Config, context: FeedContext) -> Feed:
             "a SoupBinTCP feed needs a login: set [feed] soup_user and soup_password_file"
         )
     host, port = address(target)
+    password = secret(wanted.soup_password_file, "[feed] soup_password_file")
     live = SoupConfig(
-        host=host, port=port, login=Login(wanted.soup_user, _secret(wanted.soup_password_file)),
+        host=host, port=port, login=Login(wanted.soup_user, password),
         connect_timeout_s=5.0, retries=wanted.live_attempts, backoff_ns=500_000_000,
         backoff_max_ns=30_000_000_000,
     )  # fmt: skip
@@ -89,15 +90,14 @@ def soup(target: str, config: Config, context: FeedContext) -> Feed:
     return SoupFeed(live, decoder=decoder, health=health, venue=_VENUE)
 
 
-def _secret(path: str) -> str:
+def secret(path: str, where: str) -> str:
+    """Read a password from a file that the configuration names; empty without one."""
     if not path:
         return ""
     try:
         return Path(path).read_text().strip()
     except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); check [feed] soup_password_file"
-        ) from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check {where}") from error
 
 
 def _dated(context: FeedContext) -> FeedContext:

@@ -91,6 +91,47 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class KafkaSinkConfig:
+    """The bus: off while `bootstrap` is empty. Table names are divided by spaces."""
+
+    bootstrap: str = ""  # HOST:PORT[,HOST:PORT]
+    prefix: str = "tickloop."
+    shards: int = field(
+        default=8, metadata={"minimum": 1, "maximum": 4096, "unit": "partitions a table"}
+    )
+    tables: str = ""  # empty: all but the log's own
+    json: str = "bar signal alert"  # of those that exist: also as one JSON record a row
+    rows: int = field(default=8192, metadata=_at_least(1, "rows a message"))
+    compression: Literal["none", "lz4", "zstd", "snappy", "gzip"] = "lz4"
+    queue_mib: int = field(default=64, metadata=_at_least(1, "MiB not acknowledged yet"))
+    linger_ms: float = field(default=2.0, metadata=_at_least(0, "ms"))
+    progress_ms: float = field(default=100.0, metadata=_at_least(0, "ms"))
+    replication: int = field(default=1, metadata=_at_least(1, "copies"))
+    drain_s: float = field(default=30.0, metadata=_at_least(0, "s after the run's end"))
+    properties: dict[str, str] = field(default_factory=dict)  # librdkafka's, e.g. for TLS
+
+
+@dataclass(frozen=True, slots=True)
+class QuestDbSinkConfig:
+    """The SQL store: off while `address` is empty. Table names are divided by spaces."""
+
+    address: str = ""  # HOST:PORT of its HTTP port
+    tables: str = ""  # empty: all but the log's own
+    user: str = ""
+    password_file: str = ""
+    rows: int = field(default=100_000, metadata=_at_least(1, "rows a request"))
+    drain_s: float = field(default=60.0, metadata=_at_least(0, "s after the run's end"))
+
+
+@dataclass(frozen=True, slots=True)
+class SinksConfig:
+    """Where rows go beside this data directory."""
+
+    kafka: KafkaSinkConfig = field(default_factory=KafkaSinkConfig)
+    questdb: QuestDbSinkConfig = field(default_factory=QuestDbSinkConfig)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that is configured."""
 
@@ -99,6 +140,7 @@ class Config:
     serve: ServeConfig = field(default_factory=ServeConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    sinks: SinksConfig = field(default_factory=SinksConfig)
     schema: str = ""  # a kdb+ schema file (`sym.q` style) with more tables
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> q type
 

@@ -5,6 +5,7 @@ Numba and in plain Python, where NumPy would warn about the overflow that is mea
 """
 
 import functools
+import hashlib
 import math
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -113,3 +114,9 @@ def seed_of(*parts: int) -> Seed:
         state[0] ^= np.uint64(part & (2**64 - 1))
         state[0] = draw(state)
     return state
+
+
+def shard_of(name: str, shards: int) -> int:
+    """Give the shard of a symbol's name: the same on every machine, in every version, for ever."""
+    digest = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8)
+    return int.from_bytes(digest.digest(), "little") % shards

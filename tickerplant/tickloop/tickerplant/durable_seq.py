@@ -7,7 +7,7 @@ from tickloop.core.catalog import Catalog
 from tickloop.tickerplant.directory import DataDirectory
 from tickloop.tickerplant.journal import logs
 from tickloop.tickerplant.recovery import recover
-from tickloop.tickerplant.synced_seq import NAME, NO_SEQ, SyncedSeq
+from tickloop.tickerplant.synced_seq import NAME, SyncedSeq
 
 
 class DurableSeq:
@@ -21,24 +21,20 @@ class DurableSeq:
         self._directory = directory
         self._catalog = catalog
         self._word = SyncedSeq(directory.journal / NAME)
-        self._rested: tuple[int, int] | None = None  # bytes of the last log, and its last seq
 
     @property
     def is_at_rest(self) -> bool:
         """Tell whether no plant writes here."""
         return not self._directory.is_held()
 
-    def value(self) -> int:
-        """Give the seq up to which rows are durable."""
-        if not self.is_at_rest:
-            return self._word.value
+    def synced(self) -> int:
+        """Give the seq up to which the plant that writes here has synced."""
+        return self._word.value
+
+    def rested(self) -> int:
+        """Give the last seq of a directory that nobody writes to."""
         found = logs(self._directory.journal)
-        if not found:
-            return NO_SEQ
-        size = found[-1].stat().st_size
-        if self._rested is None or self._rested[0] != size:
-            self._rested = (size, self._recovered(found[-1]))
-        return max(self._word.value, self._rested[1])
+        return max([self._word.value, *(self._recovered(log) for log in found[-1:])])
 
     def _recovered(self, log: Path) -> int:
         fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)

@@ -146,8 +146,8 @@ class Plant:
         batches = [
             self._surfacer.surface(
                 batch,
-                stamps.times[batch.columns["ordinal"]],
-                first + stamps.ordinals[batch.columns["ordinal"]],
+                stamps.times[batch.columns["_place"]],
+                first + stamps.ordinals[batch.columns["_place"]],
             )
             for batch in rows.batches
             if len(batch)

@@ -90,11 +90,22 @@ class Engine:
 
     def evaluate(self, request: object, user: str) -> wire.Value:
         """Answer a decoded request; QueryError becomes the peer's error."""
+        assert isinstance(request, wire.Value), type(request)
+        text = wire.text_of(request)
+        if text is not None:
+            return self.evaluate_text(text)
         probe = self._probe(request)
         if probe is not None:
             return probe
-        assert isinstance(request, wire.Value), type(request)
         value = self._answer(request)
+        self._check(value)
+        return to_wire(value)
+
+    def evaluate_text(self, text: str) -> wire.Value:
+        """Answer q text, or SQL after `s)`, as it travels."""
+        if text == SQL_LOADED:
+            return wire.boolean(True)
+        value = self.text(text)
         self._check(value)
         return to_wire(value)
 
@@ -117,9 +128,6 @@ class Engine:
         return self._language
 
     def _answer(self, request: wire.Value) -> Value:
-        text = wire.text_of(request)
-        if text is not None:
-            return self.text(text)
         name = wire.name_of(request)
         if name is not None:
             return self.language.get(name)
@@ -181,9 +189,6 @@ class Engine:
     # What clients ask on connecting, before a person asked anything.
 
     def _probe(self, request: object) -> wire.Value | None:
-        if isinstance(request, wire.Vector):
-            is_probe = len(request) == len(SQL_LOADED) and wire.text_of(request) == SQL_LOADED
-            return wire.boolean(True) if is_probe else None
         if not isinstance(request, wire.List) or len(request.items) != 2:
             return None
         text, name = wire.text_of(request.items[0]), wire.name_of(request.items[1])

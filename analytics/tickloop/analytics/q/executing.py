@@ -31,6 +31,7 @@ from tickloop.analytics.q.values import (
     item_at,
     symbols,
 )
+from tickloop.analytics.trace import traced
 
 
 def exec_rows(session: Interpreter, table: Value, clauses: Clauses) -> Value:
@@ -53,6 +54,7 @@ def executed(scope: Scope, clauses: Clauses) -> Value:
     return take(result, limits(clauses.limit, count_of(result))) if is_list(result) else result
 
 
+@traced("columns", given=lambda scope, columns: scope.count, found=count_of)
 def _ungrouped(scope: Scope, columns: Value) -> Value:
     if is_nothing(columns):
         return _last_row(scope)

@@ -26,6 +26,7 @@ from tickloop.analytics.q.values import (
     Value,
     Vector,
 )
+from tickloop.analytics.trace import note
 
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
@@ -53,9 +54,13 @@ def _nothing(*_: object) -> None:
 
 def run(groups: Groups, jobs: Sequence[Job]) -> list[Value]:
     """Run aggregates together and give their results in order."""
+    if not jobs:
+        return []
     if groups.together:
+        note("kernels over spans of rows")
         together([partial(_run_spans, jobs, share) for share in _shares(groups)])
     else:
+        note("kernels over codes of rows")
         workers = cores() if groups.rows >= ROWS_MIN else 1
         shares = [jobs[worker::workers] for worker in range(workers)]
         together([partial(_run_codes, share) for share in shares])

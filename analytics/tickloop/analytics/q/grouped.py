@@ -35,6 +35,7 @@ from tickloop.analytics.q.values import (
     is_list,
     item_at,
 )
+from tickloop.analytics.trace import note
 
 
 class Level(Enum):
@@ -178,6 +179,7 @@ class GroupedScope:
 
     def _group_by_group(self, function: Leveled, arguments: Sequence[Leveled]) -> Leveled:
         session = self.scope.session
+        note("called group by group")
         if not self.groups.count:
             return Leveled(Level.GROUPS, self._of_no_groups(function, arguments))
         parts = [self.items(argument) for argument in arguments]

@@ -19,6 +19,7 @@ from tickloop.analytics.q.partitioned import PartitionedTable, Partitions
 from tickloop.analytics.q.registry import Interpreter
 from tickloop.analytics.q.rows import as_table, collected, is_nothing, join, repeat, take
 from tickloop.analytics.q.selecting import Clauses, limits, selected, trees_of
+from tickloop.analytics.q.tree_text import tree_text
 from tickloop.analytics.q.values import (
     Atom,
     Dictionary,
@@ -31,6 +32,7 @@ from tickloop.analytics.q.values import (
     symbol,
     symbols,
 )
+from tickloop.analytics.trace import note, traced
 
 # Rows times columns that a query may bring into memory.
 CELLS_MAX = 500_000_000
@@ -49,6 +51,7 @@ class _Source:
         """Filter each slab; leave out those of which nothing is left, but give one at least."""
         found = False
         for place in self.places:
+            self.partitions.part_is_read(place)
             scope = filtered(Scope(self.session, self.partitions.table(place)), self.where)
             if scope.count:
                 found = True
@@ -59,7 +62,9 @@ class _Source:
 
 def query_partitions(session: Interpreter, table: PartitionedTable, clauses: Clauses) -> Value:
     """Answer ?[t;c;b;a] for a partitioned table."""
-    source = _pruned(session, table.partitions, clauses.where)
+    partitions = table.partitions
+    partitions.is_read(table.name)
+    source = _pruned(session, partitions, clauses.where)
     found = _reduced(source, clauses) or _pulled(source, clauses)
     scope = Scope(session, found[0])
     return executed(scope, found[1]) if clauses.is_exec else selected(scope, found[1])
@@ -86,6 +91,7 @@ def _reduced(source: _Source, clauses: Clauses) -> tuple[Table, Clauses] | None:
     columns = _over_parts(source, clauses, parts, key_names)
     if columns is None:
         return None
+    note("each part aggregated, then the results")
     keys = dict(zip(key_names, key_trees, strict=True))
     whole = join([_aggregated(source, scope, keys, parts) for scope in source.scopes()])
     assert isinstance(whole, Table)
@@ -117,6 +123,12 @@ def _aggregated(source: _Source, scope: Scope, keys: Mapping[str, Value], parts:
     return Table.of({**columns, **given})
 
 
+@traced(
+    "aggregate",
+    about=lambda scope, trees: ", ".join(map(tree_text, trees.values())),
+    given=lambda scope, trees: scope.count,
+    found=len,
+)
 def _one_row(scope: Scope, trees: Mapping[str, Value]) -> Table:
     """Make one row of results, whatever they are."""
     return Table.of({name: collected([evaluate(tree, scope)]) for name, tree in trees.items()})
@@ -166,6 +178,7 @@ def _dictionary(trees: dict[str, Value]) -> Dictionary:
 
 def _pulled(source: _Source, clauses: Clauses) -> tuple[Table, Clauses]:
     """Bring the rows that pass the filters into memory, of the columns that are needed."""
+    note("rows of all parts put together")
     names = _needed(source, clauses)
     tables: list[Value] = []
     cells, limit = 0, _rows_wanted(clauses)

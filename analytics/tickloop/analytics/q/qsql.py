@@ -16,8 +16,20 @@ from tickloop.analytics.q.updating import (
     update_rows,
 )
 from tickloop.analytics.q.values import Value, count_of, items_of, name_of, names_of
+from tickloop.analytics.trace import traced
 
 
+def _shown(session: Interpreter, table: Value, arguments: Sequence[Value]) -> str:
+    if isinstance(table, PartitionedTable):
+        return table.name
+    return name_of(table) or "a table"
+
+
+def _rows(session: Interpreter, table: Value, arguments: Sequence[Value]) -> int:
+    return count_of(named(session, table))
+
+
+@traced("query", about=_shown, given=_rows, found=count_of)
 def query(session: Interpreter, table: Value, arguments: Sequence[Value]) -> Value:
     """Answer ?[t;c;b;a;n;order]."""
     clauses = clauses_of(arguments)
@@ -29,6 +41,7 @@ def query(session: Interpreter, table: Value, arguments: Sequence[Value]) -> Val
     return select_rows(session, source, clauses)
 
 
+@traced("change", about=_shown, given=_rows, found=count_of)
 def change(session: Interpreter, table: Value, arguments: Sequence[Value]) -> Value:
     """Answer ![t;c;b;a]; a table given by name is changed in place, and the name is the answer."""
     where, by, columns = arguments

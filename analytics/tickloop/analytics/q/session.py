@@ -1,6 +1,6 @@
 """A q session: variables, namespaces, and text in, values or console text out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.evaluator import compile_function, compile_node
 from tickloop.analytics.q.file_verbs import find_file, read_file, read_script, write_file
 from tickloop.analytics.q.functions import apply
-from tickloop.analytics.q.lambdas import Body, ReturnSignal
+from tickloop.analytics.q.lambdas import Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.lexer import tokens
 from tickloop.analytics.q.names import Names
 from tickloop.analytics.q.parser import parse
@@ -28,6 +28,12 @@ from tickloop.analytics.q.views import View
 from tickloop.analytics.q.words import RESERVED
 
 Printer = Callable[[str], None]
+# What runs, and whether the console stays silent about its value.
+Statement = tuple[Code, bool]
+
+# Texts that a session keeps compiled, and up to what length.
+_KEPT = 256
+_KEPT_CHARACTERS = 4096
 
 
 class Session:
@@ -59,6 +65,7 @@ class Session:
         self.calls = 0
         self.interrupted = False
         self.printed: list[str] = []
+        self._codes: dict[tuple[str, str], list[Statement]] = {}
         standard.prepare(self)
         if database is not None:
             standard.mount(self, database)
@@ -107,7 +114,7 @@ class Session:
             if text.startswith("\\"):
                 value = command(self, text[1:])
                 return value, isinstance(value, Nil)
-            return self._expressions(parse(text), text, is_top=is_top)
+            return self._expressions(text, is_top=is_top)
         except ReturnSignal as returned:
             return returned.value, False
         except RecursionError:
@@ -118,23 +125,42 @@ class Session:
             error.frames.append((text, error.position))
             raise
 
-    def _expressions(self, block: Block, text: str, *, is_top: bool) -> tuple[Value, bool]:
-        scope = Scope(self, self.namespace, text=text)
+    def _expressions(self, text: str, *, is_top: bool) -> tuple[Value, bool]:
         value: Value = NIL
         is_silent = True
+        for code, silent in self._compiled(text, is_top=is_top):
+            value, is_silent = code([]), silent
+        return value, is_silent
+
+    def _compiled(self, text: str, *, is_top: bool) -> Iterable[Statement]:
+        """Compile a text's statements; what is asked again and again is compiled once."""
+        key = text, self.namespace
+        known = self._codes.get(key)
+        if known is not None:
+            return known
+        block = parse(text)
+        statements = self._statements(block, text, is_top=is_top)
+        if len(text) > _KEPT_CHARACTERS or any(map(_is_view, block.statements)):
+            return statements
+        if len(self._codes) >= _KEPT:
+            self._codes.clear()
+        kept = self._codes[key] = list(statements)
+        return kept
+
+    def _statements(self, block: Block, text: str, *, is_top: bool) -> Iterator[Statement]:
+        scope = Scope(self, self.namespace, text=text)
         for number, node in enumerate(block.statements):
-            is_silent = node is None or isinstance(node, Assign)
             if node is None:
-                value = NIL
+                yield _nothing, True
             elif is_top and _is_view(node):
                 assert isinstance(node, Assign)
                 # A view takes the whole rest of its line.
                 rest = (node.value, *block.statements[number + 1 :])
                 self._define(node, rest, _uncommented(text)[node.position + 2 :].strip(), scope)
-                return NIL, True
+                yield _nothing, True
+                return
             else:
-                value = compile_node(node, scope)([])
-        return value, is_silent
+                yield compile_node(node, scope), isinstance(node, Assign)
 
     def _define(
         self, node: Assign, rest: tuple[Node | None, ...], source: str, scope: Scope
@@ -263,7 +289,11 @@ def _uncommented(text: str) -> str:
     return text[: tokens(text)[-2].end]
 
 
-def _is_view(node: Node) -> bool:
+def _nothing(frame: Frame) -> Value:
+    return NIL
+
+
+def _is_view(node: Node | None) -> bool:
     return (
         isinstance(node, Assign)
         and node.is_global

@@ -1,0 +1,365 @@
+"""The plant's rows on Kafka: each exactly once, each partition in the order of the log.
+
+Where the sink is, the topics say: on opening it reads the last message of every partition, and
+rows up to there are not sent again, whether or not the cursor heard of them. So a crash of the
+sink repeats nothing, and a broker that lost what it had acknowledged is given it again.
+"""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.core.batch import Batch
+from tickloop.core.catalog import Catalog
+from tickloop.core.clock import monotonic_ns, to_unix_ns
+from tickloop.core.errors import SinkAwayError, SinkError, WireError
+from tickloop.core.schema import CLOCK, INSTRUMENT, Table
+from tickloop.core.symbols import Symbols
+from tickloop.tickerplant.journal_tail import Chunk
+from tickloop.tickerplant.sinks.cursor import Cursor
+from tickloop.tickerplant.sinks.envelope import NO_SEQ, Header, read_header, schema_id
+from tickloop.tickerplant.sinks.inside import inside
+from tickloop.tickerplant.sinks.json_rows import json_rows
+from tickloop.tickerplant.sinks.kafka_client import (
+    Bus,
+    BusConsumer,
+    BusProducer,
+    Partition,
+    Record,
+    ensure_topics,
+)
+from tickloop.tickerplant.sinks.kafka_dictionary import Dictionary, instrument_records
+from tickloop.tickerplant.sinks.kafka_names import Names, read_symbol, sent_tables, table_record
+from tickloop.tickerplant.sinks.kafka_pieces import Cutter, Piece, Stretch, by_shard
+from tickloop.tickerplant.sinks.shards import Shards
+from tickloop.tickerplant.sinks.sink import Taken
+
+_FLUSH_S = 30.0
+_CHUNKS_MAX = 64  # under way at once
+_NO_LONGS = np.empty(0, dtype=np.int64)
+_NO_ROWS = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """Where and how rows are sent."""
+
+    bus: Bus
+    prefix: str
+    shards: int
+    tables: str  # names divided by spaces; empty: all but the log's own
+    json_tables: str  # also as one JSON record a row
+    rows_max: int  # a message
+    compression: str
+    queue_mib: int
+    linger_ms: float
+    progress_ms: float  # how long a silent partition is left without a progress record
+    replication: int
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """A chunk that was sent and not acknowledged as a whole."""
+
+    seq: int
+    rows: int
+    left: int = 1  # messages, and one while it is being sent
+    told: dict[str, int] = field(default_factory=dict)
+
+    def done(self) -> None:
+        self.left -= 1
+
+
+class KafkaSink:
+    """A sink into one set of topics, which no other plant may write."""
+
+    name = "kafka"
+
+    def __init__(
+        self, settings: KafkaSettings, catalog: Catalog, symbols: Symbols, plant: int
+    ) -> None:
+        self._settings = settings
+        self._names = Names(settings.prefix)
+        self._catalog = catalog
+        self._symbols = symbols
+        self._plant = plant
+        self._tables = sent_tables(catalog, settings.tables)
+        json_names = settings.json_tables.split()
+        self._json = [table for table in catalog if table.name in json_names]
+        self._shards = Shards(symbols, settings.shards)
+        self._producer: BusProducer | None = None
+
+    @property
+    def target(self) -> str:
+        """Where rows go."""
+        return f"{self._settings.bus.bootstrap} {self._settings.prefix}*"
+
+    # Opening
+
+    def open(self, cursor: Cursor) -> int:
+        """Make topics, read where they end, tell tables; give the seq to go on after."""
+        settings, names = self._settings, self._names
+        topics = {names.table(table.name): settings.shards for table in self._tables}
+        topics |= {names.rows(table.name): settings.shards for table in self._json}
+        topics |= dict.fromkeys(names.dictionaries, 1)
+        ensure_topics(
+            settings.bus, topics, compacted=names.dictionaries, replication=settings.replication
+        )
+        self._dictionary = Dictionary(self._symbols, settings.shards)
+        self._told = self._recover()
+        self._under_way: deque[_UnderWay] = deque()
+        self._streams = {_stream(where): seq for where, seq in self._told.items()}
+        self._progress_ns = monotonic_ns()
+        start = self._start(cursor)
+        self._seq, self._rows = start, 0
+        self._producer = BusProducer(
+            settings.bus, compression=settings.compression, queue_mib=settings.queue_mib,
+            linger_ms=settings.linger_ms,
+        )  # fmt: skip
+        for table in self._tables:
+            record = table_record(
+                table, fractional=self._catalog.fractional, shards=settings.shards,
+                plant=self._plant,
+            )  # fmt: skip
+            self._tell(names.tables, f"{table.name}:{schema_id(table):x}", record)
+        self._flush()
+        return start
+
+    def _recover(self) -> dict[Partition, int]:
+        """Read how far each partition tells of the log."""
+        consumer = BusConsumer(self._settings.bus)
+        try:
+            known = consumer.read_all(self._names.symbols)
+            self._dictionary.recall(read_symbol(each.value) for each in known if each.value)
+            wheres = [
+                (topic, shard)
+                for table in self._tables
+                for topic in [self._names.table(table.name)]
+                for shard in range(self._settings.shards)
+            ]
+            told = dict.fromkeys(wheres, NO_SEQ)
+            last = {
+                where: high - 1
+                for where in wheres
+                for low, high in [consumer.bounds(*where)]
+                if high > low
+            }
+            for record in consumer.read_at(last):
+                told[record.topic, record.partition] = self._through(record)
+            self._check_still(consumer, last)
+            return told | self._recover_json(consumer)
+        finally:
+            consumer.close()
+
+    def _check_still(self, consumer: BusConsumer, last: Mapping[Partition, int]) -> None:
+        """See that nobody writes: a sink that was killed may have had messages on their way."""
+        moved = [where for where, at in last.items() if consumer.bounds(*where)[1] != at + 1]
+        if moved:
+            raise SinkAwayError(
+                f"topic {moved[0][0]} grows while it is opened: another sink, or the last words of"
+                " one that was killed; it is looked at again"
+            )
+
+    def _through(self, record: Record) -> int:
+        try:
+            header = read_header(record.value or b"")
+        except WireError as error:
+            raise SinkError(f"topic {record.topic}: {error}") from error
+        if header.plant != self._plant:
+            raise SinkError(
+                f"topic {record.topic} holds rows of plant {header.plant:x}, this is plant"
+                f" {self._plant:x}: a topic has one writer; give [sinks.kafka] another prefix"
+            )
+        return header.through
+
+    def _recover_json(self, consumer: BusConsumer) -> dict[Partition, int]:
+        told: dict[Partition, int] = {}
+        for table in self._json:
+            topic = self._names.rows(table.name)
+            told |= {(topic, shard): NO_SEQ for shard in range(self._settings.shards)}
+        last = {
+            where: high - 1
+            for where in told
+            for low, high in [consumer.bounds(*where)]
+            if high > low
+        }
+        for record in consumer.read_at(last):
+            told[record.topic, record.partition] = int(json.loads(record.value or b"{}")["seq"])
+        return told
+
+    def _start(self, cursor: Cursor) -> int:
+        """Find the seq after which something may be missing.
+
+        Without a cursor, a partition says itself how far it is told; rows as JSON tell nothing of
+        silence, so only the tables' own topics are asked.
+        """
+        batches = {
+            _stream(where): seq
+            for where, seq in self._told.items()
+            if where[0] in {self._names.table(table.name) for table in self._tables}
+        }
+        if cursor.seq == NO_SEQ or set(cursor.streams) != set(self._streams):
+            return min(batches.values(), default=NO_SEQ) if not self._json else NO_SEQ
+        lost = [seq for name, seq in self._streams.items() if seq < cursor.streams[name]]
+        return min([cursor.seq, *lost])
+
+    # Sending
+
+    def take(self, chunk: Chunk) -> None:
+        """Send a chunk: symbols first, then every table's rows, then progress to the others."""
+        while len(self._under_way) >= _CHUNKS_MAX:
+            self._poll(0.1)
+        mark = _UnderWay(chunk.through, chunk.rows)
+        self._under_way.append(mark)
+        batches = [rows for table in self._tables if (rows := chunk.table(table.name)) is not None]
+        self._learn([*batches, *self._json_batches(chunk)])
+        clock = chunk.table(CLOCK.name)
+        stretch = Stretch(
+            chunk.after, chunk.through,
+            _NO_LONGS if clock is None else clock.columns["time"].astype(np.int64),
+            _NO_LONGS if clock is None else clock.columns["seq"].astype(np.int64),
+        )  # fmt: skip
+        is_due = monotonic_ns() - self._progress_ns >= self._settings.progress_ms * 1e6
+        if is_due:
+            self._progress_ns = monotonic_ns()
+        for table in self._tables:
+            self._send_table(table, chunk.table(table.name), stretch, mark, tell_all=is_due)
+        for rows in self._json_batches(chunk):
+            self._send_json(rows, mark)
+        mark.done()
+        self._poll(0.0)
+
+    def _json_batches(self, chunk: Chunk) -> list[Batch]:
+        found = [chunk.table(table.name) for table in self._json]
+        return [rows for rows in found if rows is not None]
+
+    def _learn(self, batches: list[Batch]) -> None:
+        """Tell new symbols, and wait until the brokers have them: rows may name them then."""
+        new = list(self._dictionary.learn(batches))
+        for symbol in new:
+            key = symbol.name
+            self._tell(self._names.symbols, key, symbol.record())
+        for rows in batches:
+            if rows.table.name == INSTRUMENT.name:
+                for key, value in instrument_records(rows, list(self._symbols)):
+                    self._tell(self._names.instruments, key, value)
+        if new:
+            self._flush()
+
+    def _tell(self, topic: str, key: str, value: bytes) -> None:
+        self._open_producer.send(
+            topic, 0, value, key=key.encode(errors="surrogateescape"), time_ms=0, done=_nothing
+        )
+
+    def _send_table(
+        self, table: Table, rows: Batch | None, stretch: Stretch, mark: _UnderWay, *, tell_all: bool
+    ) -> None:
+        topic = self._names.table(table.name)
+        picks: list[npt.NDArray[np.int64]] = [_NO_ROWS] * self._shards.count
+        floats = 0
+        if rows is None:
+            rows = _empty(table)
+        else:
+            rows, floats = inside(rows, self._dictionary.instruments)
+            picks = by_shard(self._shards.of(rows.columns["sym"]), self._shards.count)
+        cutter = Cutter(self._plant, schema_id(table), self._shards.count, self._settings.rows_max)
+        for shard, own in enumerate(picks):
+            told = self._told[topic, shard]
+            if stretch.through <= told or not (tell_all or len(own) or len(stretch.seqs)):
+                continue
+            if told > stretch.previous:
+                own = own[rows.columns["seq"][own].astype(np.int64) > told]
+            here = Stretch(told, stretch.through, stretch.times, stretch.seqs)
+            for piece in cutter.pieces(rows, own, shard=shard, floats=floats, stretch=here):
+                self._send(topic, shard, piece, mark)
+            self._told[topic, shard] = stretch.through
+            mark.told[_stream((topic, shard))] = stretch.through
+
+    def _send(self, topic: str, shard: int, piece: Piece, mark: _UnderWay) -> None:
+        mark.left += 1
+        self._open_producer.send(
+            topic, shard, piece.value, key=None, time_ms=_stamp(piece.header.last_time),
+            done=mark.done, headers=_headers(piece.header),
+        )  # fmt: skip
+
+    def _send_json(self, rows: Batch, mark: _UnderWay) -> None:
+        topic = self._names.rows(rows.table.name)
+        shards = self._shards.of(rows.columns["sym"]).tolist()
+        seqs, times = rows.columns["seq"].tolist(), rows.columns["time"].tolist()
+        names = list(self._symbols)
+        for row, value in enumerate(json_rows(rows, names)):
+            shard = shards[row]
+            if seqs[row] <= self._told[topic, shard]:
+                continue
+            mark.left += 1
+            symbol = int(rows.columns["sym"][row])
+            self._open_producer.send(
+                topic, shard, value, key=self._symbols.name(symbol).encode(errors="replace"),
+                time_ms=_stamp(times[row]), done=mark.done,
+            )  # fmt: skip
+            self._told[topic, shard] = seqs[row]
+            mark.told[_stream((topic, shard))] = seqs[row]
+
+    @property
+    def _open_producer(self) -> BusProducer:
+        assert self._producer is not None, "the sink is not open"
+        return self._producer
+
+    def _flush(self) -> None:
+        if not self._open_producer.flush(_FLUSH_S):
+            raise SinkAwayError(
+                f"Kafka at {self._settings.bus.bootstrap} took no rows for {_FLUSH_S:.0f} s"
+            )
+
+    # Acknowledgements
+
+    def _poll(self, timeout_s: float) -> None:
+        self._open_producer.poll(timeout_s)
+        while self._under_way and self._under_way[0].left == 0:
+            done = self._under_way.popleft()
+            self._seq = max(self._seq, done.seq)
+            self._rows += done.rows
+            self._streams |= done.told
+
+    def idle(self) -> None:
+        """Take note of acknowledgements."""
+        self._poll(0.01)
+
+    def taken(self) -> Taken:
+        """Say what the brokers have."""
+        return Taken(self._seq, self._rows, self._streams)
+
+    def close(self) -> None:
+        """Let go of the producer; what it had not delivered is sent again."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+
+
+def _nothing() -> None:
+    """Records of dictionaries are waited for together."""
+
+
+def _stream(where: Partition) -> str:
+    return f"{where[0]}/{where[1]}"
+
+
+def _stamp(time: int) -> int:
+    """Give a record's stamp: event time in milliseconds since 1970."""
+    return max(to_unix_ns(time) // 1_000_000, 0)
+
+
+def _empty(table: Table) -> Batch:
+    return Batch(table, dict.fromkeys(table.names, _NO_LONGS))
+
+
+def _headers(header: Header) -> list[tuple[str, bytes]]:
+    """Repeat what people and tools look for; readers of ours take it from the message."""
+    return [
+        ("rows", str(header.rows).encode()), ("first_seq", str(header.first_seq).encode()),
+        ("last_seq", str(header.last_seq).encode()), ("schema", f"{header.schema:x}".encode()),
+    ]  # fmt: skip
