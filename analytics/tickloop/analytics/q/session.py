@@ -13,6 +13,7 @@ from tickloop.analytics.q.evaluator import compile_function, compile_node
 from tickloop.analytics.q.file_verbs import find_file, read_file, read_script, write_file
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.lambdas import Body, Code, Frame, ReturnSignal
+from tickloop.analytics.q.lexer import tokens
 from tickloop.analytics.q.names import Names
 from tickloop.analytics.q.parser import parse
 from tickloop.analytics.q.registry import BUILTINS, call
@@ -154,7 +155,7 @@ class Session:
                 assert isinstance(node, Assign)
                 # A view takes the whole rest of its line.
                 rest = (node.value, *block.statements[number + 1 :])
-                self._define(node, rest, text[node.position + 2 :].strip(), scope)
+                self._define(node, rest, _uncommented(text)[node.position + 2 :].strip(), scope)
                 yield _nothing, True
                 return
             else:
@@ -280,6 +281,11 @@ class Session:
         from tickloop.analytics.q.convert import to_value
 
         self.set(name, to_value(value))
+
+
+def _uncommented(text: str) -> str:
+    """Give a line without the comment behind it."""
+    return text[: tokens(text)[-2].end]
 
 
 def _nothing(frame: Frame) -> Value:
