@@ -18,6 +18,11 @@ FEED = ("--feed", "synthetic:2024-01-02", "--messages", "20000", "--symbols", "4
 RIGHTS = """
 [users.narrow]
 tables = ["quote"]
+[users.little]
+rows = 5
+timeout_s = 3.0
+[users.quant]
+share = true
 """
 
 
@@ -61,6 +66,56 @@ def test_a_user_sees_the_tables_that_rights_name(served: Serving) -> None:
             with pytest.raises(QueryError):
                 narrow.call(hidden)
         assert q.count_of(other.call("select[3] from trade")) == 3
+
+
+def test_sql_clients_have_their_own_user_s_limits(served: Serving) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    address = f"host=127.0.0.1 port={served.pg_port} dbname=tickloop user="
+    endless = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
+    with psycopg.connect(address + "little", autocommit=True) as connection:
+        assert len(connection.execute("SELECT * FROM quote LIMIT 5").fetchall()) == 5
+        for text in ("SELECT * FROM quote LIMIT 6", endless):
+            with pytest.raises(psycopg.Error):
+                connection.execute(text)
+    with psycopg.connect(address + "other", autocommit=True) as connection:
+        assert len(connection.execute("SELECT * FROM quote LIMIT 6").fetchall()) == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "COPY (SELECT 1) TO '/tmp/never-written'", "COPY (SELECT 1) TO PROGRAM 'true'",
+        "COPY quote FROM '/etc/passwd'", "SELECT * FROM read_csv('/etc/passwd')",
+        "COPY (SELECT * FROM read_text('/etc/passwd')) TO STDOUT", "ATTACH '/tmp/never-written'",
+        "INSTALL httpfs", "LOAD httpfs", "SET enable_external_access = true; SELECT 1",
+        "SELECT pg_read_file('/etc/passwd')", "SELECT lo_import('/etc/passwd')",
+    ],
+)  # fmt: skip
+def test_sql_clients_reach_no_file(served: Serving, text: str) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    address = f"host=127.0.0.1 port={served.pg_port} dbname=tickloop"
+    with psycopg.connect(address, autocommit=True) as connection:
+        with pytest.raises(psycopg.Error), connection.cursor() as cursor:
+            if "STDOUT" in text:
+                with cursor.copy(text) as copy:
+                    list(copy)
+            cursor.execute(text)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert not Path("/tmp/never-written").exists()
+
+
+def test_what_one_user_shares_all_workers_have(served: Serving) -> None:
+    with served.client("quant") as quant, served.client() as other:
+        quant.call("spread:{exec avg ask-bid from quote where sym=x}")
+        quant.call(".share.save`spread")
+        assert other.call("spread first exec sym from quote") == quant.call(
+            "spread first exec sym from quote"
+        )
+        with pytest.raises(QueryError, match="access: this user may not save shared names"):
+            other.call(".share.save[`spread;1]")
+        quant.call(".share.drop`spread")
+        with pytest.raises(QueryError, match="spread"):
+            other.call("spread")
 
 
 def test_sql_clients_have_the_same_rights_and_are_noted(served: Serving) -> None:

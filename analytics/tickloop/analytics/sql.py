@@ -157,7 +157,7 @@ class SqlSession:
         """
         answer = self.start(text)
         try:
-            return _in_utc(answer.table())
+            return in_utc(answer.table())
         finally:
             answer.close()
 
@@ -271,7 +271,7 @@ def _query_error(error: Exception, tables: Mapping[str, Table], need: Reading) -
     return QueryError(text)
 
 
-def _in_utc(table: "pa.Table") -> "pa.Table":
+def in_utc(table: "pa.Table") -> "pa.Table":
     """Say that timestamps are UTC, which DuckDB's plain timestamps do not."""
     import pyarrow as pa
 

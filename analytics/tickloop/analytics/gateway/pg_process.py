@@ -55,16 +55,18 @@ async def _serve(settings: PgSettings) -> None:
     root = Path(settings.root)
     usage = UsageLog(root) if settings.writes_usage else None
     opener = RightsOpener(root, rights, usage, workers=settings.workers)
-    session = SessionLimits(
-        rows=rights.default.rows, statement_s=rights.default.timeout_s, kept=_KEPT
-    )
+
+    def session(user: str) -> SessionLimits:
+        found = rights.of(user)
+        return SessionLimits(rows=found.rows, statement_s=found.timeout_s, kept=_KEPT)
+
     limits = PgLimits(
         connections=settings.connections, message_bytes=_MESSAGE_BYTES, login_s=_LOGIN_S,
-        session=session,
+        session=session(""),
     )  # fmt: skip
     server = PgServer(
         opener, limits=limits, host=settings.host, port=settings.port,
-        verifiers=_verifiers(settings.password_file),
+        verifiers=_verifiers(settings.password_file), sessions=session,
     )  # fmt: skip
     await server.start()
     print(json.dumps({"port": server.port}), flush=True)  # noqa: T201 - told to the parent

@@ -38,9 +38,14 @@ from tickloop.tickerplant.parted import FILE_NAME as INDEX
 def read_file(session: Interpreter, name: str) -> Value:
     """Give what a file symbol means: a value, or the table in a directory."""
     path = path_of(session, name)
-    if path.is_dir() and (is_directory_name(name) or is_table(path)):
+    if path.is_dir() and is_directory_name(name):
         return read_table(session, path)
-    return read_value(session, path)
+    return read_path(session, path)
+
+
+def read_path(session: Interpreter, path: Path) -> Value:
+    """Read a value, or the table in a directory, that the program itself chose."""
+    return read_table(session, path) if is_table(path) else read_value(session, path)
 
 
 def write_file(session: Interpreter, name: str, value: Value) -> None:

@@ -36,17 +36,16 @@ def column_name(node: Node) -> str:
         if isinstance(function, Name) and node.style == "bracket" and len(node.arguments) == 1:
             argument = node.arguments[0]
             return column_name(argument) if argument is not None else "x"
-        leads = operator and not _sets_attribute(node)
+        leads = operator and not _leads_with_constant(node)
         chosen = node.arguments[0] if leads else node.arguments[-1]
         return column_name(chosen) if chosen is not None else "x"
     return "x"
 
 
-def _sets_attribute(node: Apply) -> bool:
-    """Tell `g#sym, which stays sym, from other operators."""
+def _leads_with_constant(node: Apply) -> bool:
+    """Tell `minute$time and `g#sym, which are named by what a constant is applied to."""
     left = node.arguments[0]
-    is_take = isinstance(node.function, Verb) and node.function.name == "#"
-    return is_take and isinstance(left, Constant) and name_of(left.value) is not None
+    return isinstance(left, Constant) and name_of(left.value) is not None
 
 
 def unique_names(columns: list[tuple[str, Node]]) -> Columns:

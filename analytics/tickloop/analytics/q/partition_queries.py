@@ -70,6 +70,14 @@ def query_partitions(session: Interpreter, table: PartitionedTable, clauses: Cla
     return executed(scope, found[1]) if clauses.is_exec else selected(scope, found[1])
 
 
+def kept_places(
+    session: Interpreter, partitions: Partitions, where: tuple[Value, ...]
+) -> tuple[Sequence[int], tuple[Value, ...]]:
+    """Give the slabs that filters about partitions alone leave, and the filters that remain."""
+    source = _pruned(session, partitions, where)
+    return source.places, source.where
+
+
 def _pruned(session: Interpreter, partitions: Partitions, where: tuple[Value, ...]) -> _Source:
     """Let the first filters, as far as they are about partitions alone, choose partitions."""
     ahead = 0

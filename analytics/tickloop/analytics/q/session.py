@@ -13,16 +13,16 @@ from tickloop.analytics.q.evaluator import compile_function, compile_node
 from tickloop.analytics.q.file_verbs import find_file, read_file, read_script, write_file
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.lambdas import Body, Code, Frame, ReturnSignal
+from tickloop.analytics.q.lexer import tokens
 from tickloop.analytics.q.names import Names
 from tickloop.analytics.q.parser import parse
-from tickloop.analytics.q.registry import BUILTINS
+from tickloop.analytics.q.registry import BUILTINS, call
 from tickloop.analytics.q.scope import Scope, qualified
 from tickloop.analytics.q.scripts import statements_of
 from tickloop.analytics.q.syntax import Assign, Block, Function, Name, Node
-from tickloop.analytics.q.system import command
 from tickloop.analytics.q.tree_evaluator import evaluate_tree
 from tickloop.analytics.q.trees import function_value, to_tree
-from tickloop.analytics.q.values import NIL, Lambda, Nil, Value
+from tickloop.analytics.q.values import NIL, Lambda, Nil, Value, chars
 from tickloop.analytics.q.views import View
 from tickloop.analytics.q.words import RESERVED
 
@@ -111,7 +111,7 @@ class Session:
     def _statement(self, text: str, *, is_top: bool) -> tuple[Value, bool]:
         try:
             if text.startswith("\\"):
-                value = command(self, text[1:])
+                value = call(self, "system", chars(text[1:]))
                 return value, isinstance(value, Nil)
             return self._expressions(text, is_top=is_top)
         except ReturnSignal as returned:
@@ -155,7 +155,7 @@ class Session:
                 assert isinstance(node, Assign)
                 # A view takes the whole rest of its line.
                 rest = (node.value, *block.statements[number + 1 :])
-                self._define(node, rest, text[node.position + 2 :].strip(), scope)
+                self._define(node, rest, _uncommented(text)[node.position + 2 :].strip(), scope)
                 yield _nothing, True
                 return
             else:
@@ -281,6 +281,11 @@ class Session:
         from tickloop.analytics.q.convert import to_value
 
         self.set(name, to_value(value))
+
+
+def _uncommented(text: str) -> str:
+    """Give a line without the comment behind it."""
+    return text[: tokens(text)[-2].end]
 
 
 def _nothing(frame: Frame) -> Value:
