@@ -1,7 +1,7 @@
 """`connect`: one way to ask a data directory and a running server alike."""
 
 import re
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -9,10 +9,10 @@ from typing import Protocol, Self
 
 from tickloop.analytics.gateway.result import Result
 from tickloop.analytics.gateway.row_streams import STREAM_NEXT, STREAM_Q, STREAM_SQL
+from tickloop.analytics.gateway.sql_arguments import with_arguments
 from tickloop.analytics.q.convert import to_value
 from tickloop.analytics.q.values import Value
 from tickloop.analytics.q.wire import from_wire, to_wire
-from tickloop.core.errors import QueryError
 from tickloop.tickerplant import q_values as wire
 
 ADDRESS = re.compile(r"(?:(?P<login>[^@/]*)@)?(?P<host>[^/:@]+|\[[0-9a-fA-F:]+\]):(?P<port>\d+)")
@@ -190,45 +190,3 @@ def _function(source: str, namespace: str) -> Value:
     from tickloop.analytics.q.values import Lambda
 
     return Lambda(source, (), None, namespace)
-
-
-def with_arguments(text: str, arguments: tuple[object, ...]) -> str:
-    """Write arguments where `?` stands in a statement, outside of quotes and comments."""
-    if not arguments:
-        return text
-    left = list(map(_literal, arguments))
-    pieces = []
-    for piece in _PIECES.findall(text):
-        if piece == "?":
-            if not left:
-                raise QueryError(f"more `?` than the {len(arguments)} arguments")
-            piece = left.pop(0)
-        pieces.append(piece)
-    if left:
-        raise QueryError(f"{len(arguments)} arguments given, {len(left)} too many for the `?` seen")
-    return "".join(pieces)
-
-
-_PIECES = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|.", re.DOTALL)
-
-
-def _literal(given: object) -> str:
-    from datetime import date, datetime, time
-
-    if given is None:
-        return "NULL"
-    if isinstance(given, bool):
-        return "TRUE" if given else "FALSE"
-    if isinstance(given, int | float):
-        return f"'{given}'::DOUBLE" if isinstance(given, float) else str(given)
-    kinds: list[tuple[type, str, Callable[[object], str]]] = [
-        (datetime, "TIMESTAMP_NS", str),
-        (date, "DATE", str),
-        (time, "TIME", str),
-        (str, "VARCHAR", str),
-    ]
-    for kind, name, spell in kinds:
-        if isinstance(given, kind):
-            quoted = spell(given).replace("'", "''")
-            return f"'{quoted}'::{name}"
-    raise QueryError(f"{type(given).__name__} seen, which cannot stand in SQL; write it as text")
