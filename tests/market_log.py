@@ -1,5 +1,6 @@
-"""A small log of a made-up market in inside form: every table that operators read, with its traps."""
+"""A small log of a made-up market in inside form: what operators read, with its traps."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ class MarketLog:
     def groups(self, cuts: Sequence[int]) -> list[list[Batch]]:
         """Cut the rows before some of them."""
         bounds = [0, *sorted({cut % len(self.rows) for cut in cuts} - {0}), len(self.rows)]
-        return [self.batches(*pair) for pair in zip(bounds, bounds[1:], strict=False)]
+        return [self.batches(*pair) for pair in itertools.pairwise(bounds)]
 
     def slices(self, size: int) -> list[Slice]:
         """Give what a feed would publish: slices of so many rows, without the log's own."""

@@ -1,4 +1,4 @@
-"""What operators must give, worked out slowly: plain Python over rows, and pandas for bars by time."""
+"""What operators must give, worked out slowly: plain Python over rows, pandas for bars by time."""
 
 import math
 from collections import defaultdict
@@ -12,6 +12,7 @@ from tickloop.core.dialects.numpy import NULL_LONG
 from tickloop.core.schema import CLOCK, QUOTE, TRADE
 
 Derived = dict[str, float | int | str]
+SIGNALS = ("mid", "microprice", "ofi", "queue_imbalance", "vpin", "volatility", "trade_sign")
 
 
 def scale(symbol: int) -> int:
@@ -115,11 +116,11 @@ def signals_at_every_row(log: MarketLog, bucket: int, buckets: int, samples: int
             continue
         values = past.quoted(row) if table is QUOTE else past.traded(row, signs[row["seq"]])
         values |= past.market(row["sym"], bucket, buckets, samples)
-        for name in ("mid", "microprice", "ofi", "queue_imbalance", "vpin", "volatility",
-                     "trade_sign"):  # fmt: skip
-            if name in values:
-                found.append({"sym": row["sym"], "cause": row["seq"], "name": name,
-                              "value": values[name]})  # fmt: skip
+        found += [
+            {"sym": row["sym"], "cause": row["seq"], "name": name, "value": values[name]}
+            for name in SIGNALS
+            if name in values
+        ]
     return found
 
 

@@ -1,4 +1,4 @@
-"""One operator, every runtime: the same rows to the byte, however batches are cut, also after crashes."""
+"""One operator, every runtime: the same bytes, however batches are cut, also after crashes."""
 
 import subprocess
 import sys
@@ -19,11 +19,13 @@ from tests.runtimes import (
     crashing,
     embedded,
     finish,
+    logged,
     opened,
     recomputed,
     recorded,
 )
 from tickloop.core.batch import Batch, concatenate
+from tickloop.core.schema import QUOTE
 from tickloop.core.symbols import Symbols
 from tickloop.streaming.drivers.batch import Driver, ParallelDriver
 from tickloop.streaming.finding import find
@@ -50,7 +52,7 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
             "interval": "3s",
             "hold": "4s",
         },
-    ),  # fmt: skip
+    ),
     "quality": ("quality", {"interval": "5s", "gap": "300ms", "stale": "2s"}),
 }
 
@@ -193,8 +195,6 @@ def test_a_stream_that_joins_later_takes_units_and_names_from_before(tmp_path: P
 
 
 def _signals(root: Path) -> list[list[list[Any]]]:
-    from tests.runtimes import logged
-
     names = ("sym", "name", "value", "cause")
     return [
         [rows.columns[name].tolist() for name in names]
@@ -239,13 +239,10 @@ def test_an_operator_that_fails_is_stopped_and_said_so_and_the_plant_goes_on(
     assert broken.calls == 3
     assert "stream broken failed after seq" in caplog.text
     assert sum(map(len, log.slices(300)[0].batches)) > 0
-    trades = [row for row in _trades(tmp_path)]
-    assert len(trades) == len([1 for table, _ in log.rows if table.name == "trade"])
+    assert len(_trades(tmp_path)) == len([1 for table, _ in log.rows if table.name == "trade"])
 
 
 def _trades(root: Path) -> list[int]:
-    from tests.runtimes import logged
-
     return [
         seq
         for rows in logged(root, Symbols())
@@ -263,9 +260,10 @@ class Blocker:
         if name.partition(".")[0] not in ALLOWED and not name.startswith("_sysconfigdata"):
             raise ImportError(f"{name} is blocked")
 sys.meta_path.insert(0, Blocker())
-import tickloop.analytics.operators as operators
-names = [m.name for m in pkgutil.walk_packages(operators.__path__, "tickloop.analytics.operators.")]
-for name in names + ["tickloop.core.snapshot", "tickloop.streaming.fold", "tickloop.streaming.merge"]:
+from tickloop.analytics import operators
+prefix = "tickloop.analytics.operators."
+names = [m.name for m in pkgutil.walk_packages(operators.__path__, prefix)]
+for name in [*names, "tickloop.core.snapshot", "tickloop.streaming.fold"]:
     importlib.import_module(name)
 foreign = {name.partition(".")[0] for name in sys.modules} - ALLOWED - BEFORE
 areas = {".".join(name.split(".")[:2]) for name in sys.modules if name.startswith("tickloop.")}
@@ -284,13 +282,11 @@ def test_every_operator_needs_numpy_and_numba_alone() -> None:
 
 def test_a_state_has_no_more_bytes_than_its_operator_says() -> None:
     symbols = 600
-    rows = {
+    rows: dict[str, Any] = {
         "time": np.arange(symbols), "sym": np.arange(symbols, dtype=np.int32),
         "bid": np.full(symbols, 100), "ask": np.full(symbols, 101),
         "bsize": np.full(symbols, 1), "asize": np.full(symbols, 1), "seq": np.arange(symbols),
     }  # fmt: skip
-    from tickloop.core.schema import QUOTE
-
     fold = Fold(make("minute"))
     fold.take([Batch(QUOTE, rows)])
     # 1,024 slots of 160 bytes and as many ids of 4.

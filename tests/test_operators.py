@@ -51,7 +51,8 @@ def fed(operator: str, rows: Sequence[tuple[Table, dict[str, Any]]], **params: A
 
 
 BAR_VALUES = (
-    "sym", "start", "count", "volume", "vwap", "spread", "imbalance", "open", "high", "low", "close",
+    "sym", "start", "count", "volume", "vwap", "spread", "imbalance", "open", "high", "low",
+    "close",
 )  # fmt: skip
 
 
@@ -72,7 +73,8 @@ def test_bars_by_time_are_those_of_pandas(interval: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "threshold", "letter"), [("ticks", 5, "N"), ("volume", 3000, "V"), ("money", 250_000, "M")]
+    ("kind", "threshold", "letter"),
+    [("ticks", 5, "N"), ("volume", 3000, "V"), ("money", 250_000, "M")],
 )
 def test_bars_by_what_traded_are_cut_where_an_exact_sum_reaches_the_threshold(
     kind: str, threshold: float, letter: str
@@ -90,7 +92,9 @@ def test_bars_by_what_traded_are_cut_where_an_exact_sum_reaches_the_threshold(
     assert (bars["threshold"] == threshold).all()
 
 
-def test_a_bar_is_caused_by_the_first_row_past_its_end_and_a_clock_row_closes_a_quiet_symbol() -> None:
+def test_a_bar_is_caused_by_the_first_row_past_its_end_and_a_clock_row_closes_a_quiet_symbol() -> (
+    None
+):
     trade = {"price": 1_000_000, "size": 10, "side": ord("B")}
     clock = {"sym": NULL_SYMBOL}
     bars = fed(
@@ -125,7 +129,7 @@ def test_trades_without_volume_or_price_make_no_bar() -> None:
 @pytest.mark.parametrize("seed", [4, 5])
 def test_signals_are_those_of_their_formulas(seed: int) -> None:
     log = market_log(500, seed)
-    settings = {"bucket": 400, "buckets": 4, "samples": 5}
+    settings: dict[str, Any] = {"bucket": 400, "buckets": 4, "samples": 5}
     signals = made("signals", log, interval=0, **settings)
     expected = pd.DataFrame(signals_at_every_row(log, **settings))
     assert set(expected["name"]) == {
@@ -194,7 +198,7 @@ def _walk(mids: Sequence[int], *, refreshed: bool = True, **params: Any) -> list
 
 # The mean is 1,000,050 then, a deviation 50.
 CALM = [1_000_000, 1_000_100] * 20
-FAST = {"half_life": "10s", "warm_up": "25s"}
+FAST: dict[str, Any] = {"half_life": "10s", "warm_up": "25s"}
 ENTRY = [*CALM, 1_000_190]
 
 

@@ -16,6 +16,7 @@ from tickloop.app.plant_run import PlantRun, RunSettings, catalog_of
 from tickloop.app.progress import Compiling, ProgressLine
 from tickloop.app.sink_processes import SinkProcesses
 from tickloop.app.sinks import wanted_sinks
+from tickloop.app.streams import jobs_of
 from tickloop.app.summary import Summary, summarise
 from tickloop.core.clock import monotonic_ns
 from tickloop.core.config import Config
@@ -82,6 +83,7 @@ def _try_out(wanted: Specification, config: Config) -> None:
     Nor do tables that cannot be.
     """
     catalog_of(config, fractional=wanted.kind.fractional)
+    jobs_of(config)
     wanted_sinks(config)
     if not wanted.kind.live:
         open_feed(wanted, config, Symbols(), Instruments())
@@ -123,6 +125,8 @@ def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: Progr
     if wishes.announce is not None:
         _announce(wishes.announce, found, number)
     _complain(feed, stop, is_live=is_live, is_whole=is_whole)
+    for line_of_stream in run.streams.complaints():
+        print(line_of_stream, file=sys.stderr)
     if wishes.stay and not stop.is_due:
         line.phase(f"serving on port {number}; Ctrl-C ends")
         stay_until(run, stop)

@@ -16,13 +16,15 @@ from tickloop.app.beside import Beside, Wanted
 from tickloop.app.history import History
 from tickloop.app.password_file import read_passwords
 from tickloop.app.publish_rights import read_rights
-from tickloop.core.batch import Batch
+from tickloop.app.streams import Streams, jobs_of
+from tickloop.core.batch import Batch, Slice
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import WallClock, iso
 from tickloop.core.config import Config
 from tickloop.core.errors import DataDirectoryError, StoreError
 from tickloop.core.symbols import Symbols
 from tickloop.core.user_tables import from_q, from_toml
+from tickloop.streaming.ticks import at_ticks
 from tickloop.tickerplant import flush, manifest
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.directory import DataDirectory, Run
@@ -134,6 +136,7 @@ class PlantRun:
         self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
         self.on_answers: Callable[[dict[str, int]], None] = _no_ports  # told when they are open
         self._flushed_rows = 0
+        self.streams = Streams(jobs_of(config), self.plant, config)
 
     def _plant_settings(self) -> PlantSettings:
         wanted = self.config.plant
@@ -162,6 +165,20 @@ class PlantRun:
         if rows:
             self.store.publish(last)
         return rows
+
+    def publish(self, rows: Slice) -> None:
+        """Publish a feed's rows, and what streams make of them.
+
+        Of a replay's rows, what a tick of the clock causes is logged at that tick.
+        """
+        is_replay = self.streams.are_any and not self._settings.live
+        tick_ns = self.plant.settings.tick_ns if is_replay else 0
+        for tick, part in at_ticks(rows, tick_ns, self.plant.last_time):
+            if tick is not None:
+                self.plant.advance_to(tick)
+                self.streams.pump()
+            self.plant.publish(part)
+            self.streams.pump()
 
     # Serving
 
@@ -212,6 +229,7 @@ class PlantRun:
             self.announce()
             self.on_answers(self.beside.ports)
         self.plant.tick()
+        self.streams.pump()
 
     # History
 
@@ -274,7 +292,9 @@ class PlantRun:
         self._leave_beside()
         if self.server is not None:
             self.server.close()
+        self.streams.close()
         self.plant.close()
+        self.streams.keep()
         self.flush()
         for _ in self.finish():
             pass

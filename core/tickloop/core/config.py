@@ -91,6 +91,9 @@ class StoreConfig:
 
     flush_rows: int = field(default=4_000_000, metadata=_at_least(1000, "rows"))
     fractional: bool = False  # sizes as floats; crypto feeds ask for it by themselves
+    snapshot_rows: int = field(
+        default=1_000_000, metadata=_at_least(1, "rows between two snapshots of a stream")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,8 @@ class Config:
     sinks: SinksConfig = field(default_factory=SinksConfig)
     schema: str = ""  # a kdb+ schema file (`sym.q` style) with more tables
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> q type
+    # stream -> `operator` (its name or file; by default the stream's name) and its parameters
+    stream: dict[str, dict[str, str | int | float]] = field(default_factory=dict)
 
 
 def load(path: Path | None) -> Config:

@@ -26,32 +26,42 @@ _GROUP_SEQS = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """A day that is being read: units and names are known as far as its groups were taken."""
+
+    groups: Iterator[Sequence[Batch]]
+    instruments: Instruments
+    fractional: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Day:
     """One session of a data directory."""
 
     root: Path
     session: date
 
-    def catalog(self) -> Catalog:
-        """Give the tables of the directory."""
-        return Database(self.root).snapshot().manifest.catalog
-
-    def groups(self, symbols: Symbols, tables: Collection[str]) -> Iterator[Sequence[Batch]]:
-        """Yield the wanted tables' rows in inside form, in groups with complete seqs.
+    def read(self, symbols: Symbols, tables: Collection[str]) -> Recorded:
+        """Read the wanted tables' rows in inside form, in groups with complete seqs.
 
         What `instrument` rows of earlier sessions said comes first, since units hold for ever.
+        DataDirectoryError if there is no such day.
         """
-        database = Database(self.root)
-        snapshot = database.snapshot()
+        snapshot = Database(self.root).snapshot()
+        catalog = snapshot.manifest.catalog
         for name in snapshot.names[len(symbols) :]:
             symbols.id(name)
+        log = log_path(self.root / "journal", self.session)
+        rows = _logged(log, catalog, symbols) if log.exists() else _kept(snapshot, self, tables)
         insider = Insider(symbols, Instruments())
+        groups = self._inside(snapshot, rows, insider, tables)
+        return Recorded(groups, insider.instruments, catalog.fractional)
+
+    def _inside(
+        self, snapshot: Snapshot, rows: Iterator[Batch], insider: Insider, tables: Collection[str]
+    ) -> Iterator[Sequence[Batch]]:
         if earlier := _instruments_before(snapshot, self.session):
             yield [insider.inside(batch) for batch in earlier]
-        log = log_path(self.root / "journal", self.session)
-        rows = (
-            _logged(log, self.catalog(), symbols) if log.exists() else _kept(snapshot, self, tables)
-        )
         wanted = {*tables, INSTRUMENT.name}
         for group in groups_of(batch for batch in rows if batch.table.name in wanted):
             inside = [insider.inside(batch) for batch in _instruments_first(group)]

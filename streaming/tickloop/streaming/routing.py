@@ -9,37 +9,19 @@ from tickloop.core.batch import Batch
 from tickloop.core.hashing import shard_of
 from tickloop.core.operator import Grouped, Scope
 from tickloop.core.schema import CLOCK, CONTROL, SYMBOL
-from tickloop.core.symbols import Symbols
 from tickloop.streaming.job import Job
+from tickloop.tickerplant.sinks.shards import Shards
 
 # Time, names and parameters concern everybody.
 TO_ALL = frozenset({CLOCK.name, SYMBOL.name, CONTROL.name})
 
 
-class Shards:
-    """Divides batches by symbol."""
-
-    def __init__(self, symbols: Symbols, count: int) -> None:
-        self._symbols = symbols
-        self.count = count
-        # By symbol id; rows without a symbol belong to shard 0.
-        self._shard = np.zeros(0, dtype=np.int32)
-
-    def divide(self, batch: Batch) -> Sequence[Batch]:
-        """Give every shard its rows, in their order."""
-        if self.count == 1 or batch.table.name in TO_ALL:
-            return [batch] * self.count
-        shards = self._of(batch.columns["sym"].astype(np.int32, copy=False))
-        return [_where(batch, shards == shard) for shard in range(self.count)]
-
-    def _of(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        if len(self._symbols) > len(self._shard):
-            names = self._symbols.names_from(len(self._shard))
-            added = np.array([shard_of(name, self.count) for name in names], dtype=np.int32)
-            self._shard = np.concatenate([self._shard, added])
-        found = np.zeros(len(ids), dtype=np.int32)
-        found[ids >= 0] = self._shard[ids[ids >= 0]]
-        return found
+def divided(batch: Batch, shards: Shards) -> Sequence[Batch]:
+    """Give every shard its rows, in their order."""
+    if shards.count == 1 or batch.table.name in TO_ALL:
+        return [batch] * shards.count
+    owners = shards.of(batch.columns["sym"])
+    return [_where(batch, owners == shard) for shard in range(shards.count)]
 
 
 def _where(batch: Batch, wanted: npt.NDArray[np.bool_]) -> Batch:

@@ -9,7 +9,8 @@ from tickloop.streaming.fold import Fold
 from tickloop.streaming.job import Job
 from tickloop.streaming.merge import Merge, before_clocks, in_cause_order
 from tickloop.streaming.order import Pending
-from tickloop.streaming.routing import Shards, shares
+from tickloop.streaming.routing import divided, shares
+from tickloop.tickerplant.sinks.shards import Shards
 
 Groups = Iterable[Sequence[Batch]]
 
@@ -68,9 +69,9 @@ class ParallelDriver:
             yield in_cause_order(found)
 
     def _take(self, group: Sequence[Batch]) -> Iterator[Batch]:
-        divided = [self._shards.divide(batch) for batch in group]
+        by_shard = [divided(batch, self._shards) for batch in group]
         for shard in range(self._shards.count):
-            mine = [parts[shard] for parts in divided if len(parts[shard])]
+            mine = [parts[shard] for parts in by_shard if len(parts[shard])]
             if not self._merges:
                 yield from self._folds[shard].take(mine)
                 continue

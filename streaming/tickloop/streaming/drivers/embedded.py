@@ -40,15 +40,21 @@ class Driver:
     called again: the error is logged and kept in `failure`, and the plant goes on.
     """
 
-    def __init__(self, job: Job, plant: Plant, kept: SnapshotFile, cadence: Cadence) -> None:
-        """Take up the stream where its snapshot is, or at the plant's next row."""
+    def __init__(
+        self, job: Job, plant: Plant, kept: SnapshotFile, cadence: Cadence,
+        insider: Insider | None = None,
+    ) -> None:  # fmt: skip
+        """Take up the stream where its snapshot is, or at the plant's next row.
+
+        Streams of one plant may share an `insider`, so that rows are converted once.
+        """
         self.job = job
         self.failure: Exception | None = None
         self.rows_made = 0
         self._plant = plant
         self._kept = kept
         self._cadence = cadence
-        self._insider = Insider(plant.symbols, _copy(plant))
+        self._insider = insider_of(plant) if insider is None else insider
         self._wanted = {*job.operator.tables, INSTRUMENT.name}
         self._pending = Pending()
         self._outbox: list[Batch] = []
@@ -185,13 +191,13 @@ class Driver:
         self._keep()
 
 
-def _copy(plant: Plant) -> Instruments:
-    """Give the units that the plant knows, apart from those that rows will tell."""
+def insider_of(plant: Plant) -> Insider:
+    """Make a converter that knows the units that the plant knows."""
     copy = Instruments()
     for symbol in range(len(plant.symbols)):
         if (units := plant.instruments.declared(symbol)) is not None:
             copy.declare(symbol, price_unit=units[0], size_unit=units[1])
-    return copy
+    return Insider(plant.symbols, copy)
 
 
 def _known(plant: Plant) -> Sequence[Batch]:
