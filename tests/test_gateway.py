@@ -17,7 +17,7 @@ from tickloop.tickerplant.q_client import QClient
 from tickloop.tickerplant.q_codec import MessageKind, encode, message
 from tickloop.tickerplant.q_login import login_bytes
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0
 RIGHTS = f"""
 [default]
 timeout_s = {TIMEOUT_S}
