@@ -68,6 +68,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "hdb": _module("hdb"),
     "qsql": _module("qsql"),
     "start": _module("start"),
+    "operators": _module("operators"),
     "gateway": _module("gateway"),
 }
 # These print lines of their own: beside peers, without a target.
