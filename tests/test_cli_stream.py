@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,20 +87,49 @@ def test_rows_enter_the_log_at_the_instant_of_the_tick_that_caused_them(captured
 def test_a_run_over_the_day_gives_the_rows_that_the_capture_recorded(
     captured: Path, operator: str, given: list[str], table: str, stream: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "rows.parquet"
+    assert _recomputed(captured, DAY[1], [operator, *given], table, stream, tmp_path) > 100
+
+
+def _recomputed(
+    folder: Path, day: str, command: list[str], table: str, stream: str, aside: Path
+) -> int:
+    """Assert that a run over the day gives what the capture recorded; count the rows."""
+    file, recorded = aside / "rows.parquet", aside / "recorded.parquet"
     done = tickloop(
-        "stream", "run", operator, *DAY, *given, "--data", "day", "--output", file, cwd=captured
+        "stream", "run", *command, "--over", day, "--data", "day", "--output", file, cwd=folder
     )
     assert done.code == 0, done.err
     again = pq.read_table(file).sort_by([("cause", "ascending"), ("ordinal", "ascending")])
-    recorded = tmp_path / "recorded.parquet"
     question = f"SELECT * FROM {table} WHERE stream = '{stream}' ORDER BY cause, ordinal"
     tickloop("sql", "--data", "day", "--format", "parquet", "--output", recorded, question,
-             cwd=captured)  # fmt: skip
+             cwd=folder)  # fmt: skip
     kept = pq.read_table(recorded)
-    assert len(kept) == len(again) > 100
+    assert len(kept) == len(again)
     for name in set(again.column_names) - {"time", "cause_time", "start", "interval"}:
         assert kept[name].to_pylist() == again[name].to_pylist(), name
+    return len(again)
+
+
+@pytest.mark.parametrize(
+    ("feed", "file", "day"),
+    [
+        ("lobster", "lobster/LOBSTER_SampleFile_AMZN_2012-06-21_1.zip", "2012-06-21"),
+        ("binance", "binance-ws/spot_ethusdt_20240808.gz", "2024-08-08"),
+    ],
+)
+def test_streams_beside_real_feeds_record_what_a_run_over_the_day_gives(
+    feed: str, file: str, day: str, market_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = market_data(file)
+    sections = ['[stream.bars]\ninterval = "10s"', '[stream.signals]\ninterval = "10s"']
+    (tmp_path / "real.toml").write_text("\n".join(sections))
+    done = tickloop(
+        "run", "--feed", f"{feed}:{path}", "--config", "real.toml", "--data", "day", cwd=tmp_path
+    )
+    assert done.code == 0, done.err
+    for operator, interval, table in (("bars", "10s", "bar"), ("signals", "10s", "signal")):
+        command = [operator, "--set", f"interval={interval}"]
+        assert _recomputed(tmp_path, day, command, table, operator, tmp_path) > 20
 
 
 def test_history_gives_what_the_log_gives(captured: Path, tmp_path: Path) -> None:

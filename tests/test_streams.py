@@ -20,6 +20,7 @@ from tickloop.core.schema import CLOCK, QUOTE, TRADE
 from tickloop.core.snapshot import Snapshot, as_bytes, from_bytes, restored
 from tickloop.core.symbols import Symbols
 from tickloop.streaming.finding import find, names
+from tickloop.streaming.fold import Fold
 from tickloop.streaming.job import job
 from tickloop.streaming.merge import Merge, before_clocks
 from tickloop.streaming.order import Pending, steps
@@ -302,6 +303,18 @@ def test_an_operator_is_found_by_name_and_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "my_op.py"
     path.write_text(MY_OPERATOR)
     assert [find(name).name for name in (*names()[:4], str(path))] == [*names()[:4], "count"]
+
+
+def test_the_page_s_operator_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "streams.md").read_text()
+    path = tmp_path / "my_op.py"
+    path.write_text(page.split("```python\n")[1].split("```")[0])
+    fold = Fold(job("mine", find(str(path)), {"first": 7}))
+    log = market_log(200, seed=1)
+    values = [
+        value for each in fold.take(log.batches()) for value in each.columns["value"].tolist()
+    ]
+    assert values == [8.0 + n for n in range(len(log.of(TRADE)))]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "hdb": _module("hdb"),
     "qsql": _module("qsql"),
     "start": _module("start"),
+    "operators": _module("operators"),
     "gateway": _module("gateway"),
     "beside": _module("beside"),
     "pg": _module("pg"),

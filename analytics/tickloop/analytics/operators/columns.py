@@ -8,7 +8,7 @@ import numpy.typing as npt
 from tickloop.analytics.operators.slots import Array
 from tickloop.core.batch import Batch
 from tickloop.core.dialects.numpy import INSIDE, nulls
-from tickloop.core.schema import QUOTE, TRADE, Table
+from tickloop.core.schema import TRADE, Table
 
 _LONGS = np.empty(0, dtype=np.int64)
 _INTS = np.empty(0, dtype=np.int32)
@@ -50,12 +50,12 @@ def quote_columns(batch: Batch) -> tuple[Array, ...]:
 def sized_quote_columns(batch: Batch) -> tuple[Array, ...]:
     """Give time, sym, bid, ask, bsize, asize and seq."""
     columns = batch.columns
-    sizes = [
-        columns[name] if name in columns else _nulls(QUOTE, name, len(batch))
-        for name in ("bsize", "asize")
-    ]
+    bsize, asize = columns.get("bsize"), columns.get("asize")
+    if bsize is None or asize is None:
+        bsize, asize = column(batch, "bsize"), column(batch, "asize")
     return (
-        columns["time"], columns["sym"], columns["bid"], columns["ask"], *sizes, columns["seq"],
+        columns["time"], columns["sym"], columns["bid"], columns["ask"], bsize, asize,
+        columns["seq"],
     )  # fmt: skip
 
 

@@ -78,6 +78,8 @@ class Pairs:
 
     def __init__(self) -> None:
         self._work = np.zeros(WORK, dtype=np.int64)
+        self._kept_of: Mapping[str, Array] = {}
+        self._kept: tuple[Array, ...] = ()
         self._made = np.empty(4096, dtype=PAIR_ROW)
 
     # Groups
@@ -124,13 +126,16 @@ class Pairs:
 
     def step(self, state: State, batch: Batch) -> tuple[State, Sequence[Batch]]:
         """Fold rows of one table."""
-        if batch.table == SYMBOL:
+        table = batch.table.name
+        if table == "quote":
+            return self._folded(state, (*quote_columns(batch), *NO_CLOCKS))
+        if table == "clock":
+            return self._folded(state, (*NO_QUOTES, *clock_columns(batch)))
+        if table == "symbol":
             return _with_symbols(state, batch), ()
-        if batch.table == INSTRUMENT:
+        if table == "instrument":
             return _with_instruments(state, batch), ()
-        if batch.table == CONTROL:
-            return _with_control(state, batch), ()
-        return self.step_together(state, (batch,))
+        return _with_control(state, batch), ()
 
     def step_together(
         self, state: State, batches: Sequence[Batch]
@@ -142,10 +147,10 @@ class Pairs:
                 quotes = quote_columns(batch)
             else:
                 clocks = clock_columns(batch)
+        return self._folded(state, (*quotes, *clocks))
+
+    def _folded(self, state: State, columns: tuple[Array, ...]) -> tuple[State, Sequence[Batch]]:
         arrays: Mapping[str, Array] = state.arrays
-        if len(self._made) < len(arrays["pairs"]) + 8:
-            self._made = np.empty(2 * len(arrays["pairs"]) + 8, dtype=PAIR_ROW)
-        columns = (*quotes, *clocks)
         outcome = self._fold(columns, arrays)
         if outcome == 0:
             return state, ()
@@ -159,11 +164,17 @@ class Pairs:
         return state, _rows(np.concatenate(taken), arrays)
 
     def _fold(self, columns: tuple[Array, ...], arrays: Mapping[str, Array]) -> int:
-        kept: tuple[Array, ...] = (
-            arrays["leg_of"], arrays["first_pair"], arrays["touched"], arrays["legs"],
-            arrays["pairs"], arrays["settings"], self._work, self._made,
-        )  # fmt: skip
-        return fold_pairs(*columns, *kept)
+        if arrays is not self._kept_of:
+            # Looked up once, since most batches find the arrays that the last one left.
+            self._kept_of = arrays
+            room = 2 * len(arrays["pairs"]) + 8
+            if len(self._made) < room:
+                self._made = np.empty(room, dtype=PAIR_ROW)
+            self._kept = (
+                arrays["leg_of"], arrays["first_pair"], arrays["touched"], arrays["legs"],
+                arrays["pairs"], arrays["settings"], self._work, self._made,
+            )  # fmt: skip
+        return fold_pairs(*columns, *self._kept)
 
 
 def _read(text: str) -> list[tuple[str, str, float] | None]:

@@ -32,7 +32,16 @@ from tickloop.core.schema import BOOK, CLOCK, DELAY, DEPTH, QUALITY, QUOTE, TRAD
 _SECOND = 1_000_000_000
 _MARKET = (TRADE.name, QUOTE.name, DEPTH.name, BOOK.name)
 _LONGS, _INTS = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
-_NO_ROWS = (_LONGS, _INTS, _LONGS, _LONGS)
+_NO_ROWS: tuple[Array, ...] = (_LONGS, _INTS, _LONGS, _LONGS)
+_NO_QUOTES: tuple[Array, ...] = (*_NO_ROWS, _INTS, _LONGS, _LONGS)
+# What stands before and after one table's columns when the others have no rows.
+_AROUND: dict[str, tuple[tuple[Array, ...], tuple[Array, ...]]] = {
+    "trade": ((), (*_NO_QUOTES, *_NO_ROWS, *_NO_ROWS, *NO_CLOCKS)),
+    "quote": (_NO_ROWS, (*_NO_ROWS, *_NO_ROWS, *NO_CLOCKS)),
+    "depth": ((*_NO_ROWS, *_NO_QUOTES), (*_NO_ROWS, *NO_CLOCKS)),
+    "book": ((*_NO_ROWS, *_NO_QUOTES, *_NO_ROWS), NO_CLOCKS),
+    "clock": ((*_NO_ROWS, *_NO_QUOTES, *_NO_ROWS, *_NO_ROWS), ()),
+}
 # A delay's ordinal holds its bucket beside the feed.
 _ORDINALS = 1024
 
@@ -68,6 +77,8 @@ class Quality:
 
     def __init__(self) -> None:
         self._work = np.zeros(WORK, dtype=np.int64)
+        self._kept_of: Mapping[str, Array] = {}
+        self._kept: tuple[Array, ...] = ()
 
     def initial(self, params: Settings) -> State:
         """Make the state before the first row."""
@@ -84,13 +95,18 @@ class Quality:
 
     def step(self, state: State, batch: Batch) -> tuple[State, Sequence[Batch]]:
         """Fold rows of one table."""
-        return self.step_together(state, (batch,))
+        before, after = _AROUND[batch.table.name]
+        if batch.table.name == "clock":
+            return self._folded(state, (*before, *clock_columns(batch)))
+        return self._folded(state, (*before, *_market_columns(batch), *after))
 
     def step_together(
         self, state: State, batches: Sequence[Batch]
     ) -> tuple[State, Sequence[Batch]]:
         """Fold rows of several tables."""
-        columns = _columns({batch.table.name: batch for batch in batches})
+        return self._folded(state, _columns({batch.table.name: batch for batch in batches}))
+
+    def _folded(self, state: State, columns: tuple[Array, ...]) -> tuple[State, Sequence[Batch]]:
         clock_time, clock_seq = columns[-2:]
         arrays: Mapping[str, Array] = state.arrays
         work = self._work
@@ -107,29 +123,37 @@ class Quality:
         return (state if arrays is state.arrays else State(state.version, arrays)), made
 
     def _fold(self, columns: tuple[Array, ...], arrays: Mapping[str, Array]) -> int:
-        kept: tuple[Array, ...] = (
-            arrays["slots"], arrays["used"], arrays["feeds"], arrays["delays"],
-            arrays["quoted"], arrays["settings"], self._work,
-        )  # fmt: skip
-        return fold_quality(*columns, *kept)
+        if arrays is not self._kept_of:
+            # Looked up once, since most batches find the arrays that the last one left.
+            self._kept_of = arrays
+            self._kept = (
+                arrays["slots"], arrays["used"], arrays["feeds"], arrays["delays"],
+                arrays["quoted"], arrays["settings"], self._work,
+            )  # fmt: skip
+        return fold_quality(*columns, *self._kept)
+
+
+def _market_columns(batch: Batch) -> tuple[Array, ...]:
+    """Give time, ex, venue_time and seq, and what else of a quote is looked at."""
+    columns = batch.columns
+    venue, stamp = columns.get("ex"), columns.get("venue_time")
+    if venue is None or stamp is None:
+        venue, stamp = column(batch, "ex"), column(batch, "venue_time")
+    shared = (columns["time"], venue, stamp, columns["seq"])
+    if batch.table.name == "quote":
+        return (*shared, columns["sym"], columns["bid"], columns["ask"])
+    return shared
 
 
 def _columns(batches: Mapping[str, Batch]) -> tuple[Array, ...]:
     found: list[Array] = []
     for table in _MARKET:
         batch = batches.get(table)
-        if batch is None:
-            found += _NO_ROWS
+        if batch is not None:
+            found += _market_columns(batch)
         else:
-            found += [
-                batch.columns["time"], column(batch, "ex"), column(batch, "venue_time"),
-                batch.columns["seq"],
-            ]  # fmt: skip
-    quotes, clocks = batches.get("quote"), batches.get("clock")
-    if quotes is None:
-        found += (_INTS, _LONGS, _LONGS)
-    else:
-        found += [quotes.columns[name] for name in ("sym", "bid", "ask")]
+            found += _NO_QUOTES if table == "quote" else _NO_ROWS
+    clocks = batches.get("clock")
     return (*found, *(NO_CLOCKS if clocks is None else clock_columns(clocks)))
 
 

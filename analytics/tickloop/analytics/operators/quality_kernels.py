@@ -122,9 +122,10 @@ def _earliest(trade: int, quote: int, depth: int, book: int) -> int:
     types.int64(
         types.int64[::1], types.int32[::1], types.int64[::1], types.int64[::1],
         types.int64[::1], types.int32[::1], types.int64[::1], types.int64[::1],
+        types.int32[::1], types.int64[::1], types.int64[::1],
         types.int64[::1], types.int32[::1], types.int64[::1], types.int64[::1],
         types.int64[::1], types.int32[::1], types.int64[::1], types.int64[::1],
-        types.int32[::1], types.int64[::1], types.int64[::1], types.int64[::1], types.int64[::1],
+        types.int64[::1], types.int64[::1],
         types.int32[::1], types.int64[::1], records(FEED), types.int64[:, ::1], records(QUOTED),
         records(SETTINGS), types.int64[::1],
     )
@@ -132,9 +133,10 @@ def _earliest(trade: int, quote: int, depth: int, book: int) -> int:
 def fold_quality(
     trade_time: Longs, trade_ex: Ints, trade_stamp: Longs, trade_seq: Longs,
     quote_time: Longs, quote_ex: Ints, quote_stamp: Longs, quote_seq: Longs,
+    quote_sym: Ints, quote_bid: Longs, quote_ask: Longs,
     depth_time: Longs, depth_ex: Ints, depth_stamp: Longs, depth_seq: Longs,
     book_time: Longs, book_ex: Ints, book_stamp: Longs, book_seq: Longs,
-    quote_sym: Ints, quote_bid: Longs, quote_ask: Longs, clock_time: Longs, clock_seq: Longs,
+    clock_time: Longs, clock_seq: Longs,
     slots: Ints, used: Longs, feeds: Records, delays: Longs, quoted: Records,
     setting: Records, work: Longs,
 ) -> int:  # fmt: skip

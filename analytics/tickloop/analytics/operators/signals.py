@@ -83,6 +83,8 @@ class Signals:
 
     def __init__(self) -> None:
         self._work = np.zeros(WORK, dtype=np.int64)
+        self._kept_of: Mapping[str, Array] = {}
+        self._kept: tuple[Array, ...] = ()
         self._made = np.empty(_ROWS_AT_ONCE, dtype=SIGNAL_ROW)
 
     def initial(self, params: Settings) -> State:
@@ -99,12 +101,19 @@ class Signals:
 
     def step(self, state: State, batch: Batch) -> tuple[State, Sequence[Batch]]:
         """Fold rows of one table."""
-        return self.step_together(state, (batch,))
+        table = batch.table.name
+        if table == "trade":
+            return self._folded(state, (*trade_columns(batch), *NO_SIZED_QUOTES, *NO_CLOCKS))
+        if table == "quote":
+            return self._folded(state, (*NO_TRADES, *sized_quote_columns(batch), *NO_CLOCKS))
+        if table == "clock":
+            return self._folded(state, (*NO_TRADES, *NO_SIZED_QUOTES, *clock_columns(batch)))
+        return self._with_instruments(state, batch), ()
 
     def step_together(
         self, state: State, batches: Sequence[Batch]
     ) -> tuple[State, Sequence[Batch]]:
-        """Fold trades, quotes and clock rows, or instruments alone."""
+        """Fold trades, quotes and clock rows."""
         trades, quotes, clocks = NO_TRADES, NO_SIZED_QUOTES, NO_CLOCKS
         for batch in batches:
             table = batch.table.name
@@ -112,11 +121,11 @@ class Signals:
                 trades = trade_columns(batch)
             elif table == "quote":
                 quotes = sized_quote_columns(batch)
-            elif table == "clock":
-                clocks = clock_columns(batch)
             else:
-                return self._with_instruments(state, batch), ()
-        columns = (*trades, *quotes, *clocks)
+                clocks = clock_columns(batch)
+        return self._folded(state, (*trades, *quotes, *clocks))
+
+    def _folded(self, state: State, columns: tuple[Array, ...]) -> tuple[State, Sequence[Batch]]:
         outcome = self._fold(columns, state.arrays)
         if outcome == 0:
             return state, ()
@@ -134,11 +143,14 @@ class Signals:
         return State(state.version, arrays), _rows(np.concatenate(taken))
 
     def _fold(self, columns: tuple[Array, ...], arrays: Mapping[str, Array]) -> int:
-        kept: tuple[Array, ...] = (
-            arrays["slots"], arrays["used"], arrays["symbols"], arrays["vpins"],
-            arrays["returns"], arrays["settings"], self._work, self._made,
-        )  # fmt: skip
-        return fold_signals(*columns, *kept)
+        if arrays is not self._kept_of:
+            # Looked up once, since most batches find the arrays that the last one left.
+            self._kept_of = arrays
+            self._kept = (
+                arrays["slots"], arrays["used"], arrays["symbols"], arrays["vpins"],
+                arrays["returns"], arrays["settings"], self._work, self._made,
+            )  # fmt: skip
+        return fold_signals(*columns, *self._kept)
 
     def _with_instruments(self, state: State, batch: Batch) -> State:
         arrays: dict[str, Array] = dict(state.arrays)
