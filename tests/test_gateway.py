@@ -108,7 +108,9 @@ def test_a_query_that_runs_too_long_ends_with_a_sentence_and_keeps_variables(
     client: QClient,
 ) -> None:
     client.call("kept:1")
-    took = seconds(lambda: _refused(client, FOREVER, f"timeout: the query ran longer than {TIMEOUT_S:g} s"))
+    took = seconds(
+        lambda: _refused(client, FOREVER, f"timeout: the query ran longer than {TIMEOUT_S:g} s")
+    )
     assert TIMEOUT_S <= took < 3 * TIMEOUT_S
     assert client.call("kept") == q.long(1)
 
