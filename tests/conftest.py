@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers import Server, alone_with, shared
+
 # The first call of a kernel compiles it, so no example may have a deadline. The suite draws the
 # same examples every time, so that it says the same of the same code; `make fuzz` draws new ones.
 settings.register_profile(
@@ -61,3 +63,37 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield mount
     for folder in made:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _base(factory: pytest.TempPathFactory) -> Path:
+    """Give the folder that all processes of this session share."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Share a Kafka broker; skips where it cannot be installed."""
+    with shared("kafka", _base(tmp_path_factory)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def questdb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Share a QuestDB server; skips where it cannot be installed."""
+    with shared("questdb", _base(tmp_path_factory)) as server:
+        yield server
+
+
+@pytest.fixture
+def kafka(kafka_server: Server) -> Iterator[Server]:
+    """Give a running broker that no other test uses meanwhile."""
+    with alone_with(kafka_server) as server:
+        yield server
+
+
+@pytest.fixture
+def questdb(questdb_server: Server) -> Iterator[Server]:
+    """Give a running QuestDB that no other test uses meanwhile."""
+    with alone_with(questdb_server) as server:
+        yield server

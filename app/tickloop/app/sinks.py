@@ -36,8 +36,8 @@ def source_of(root: Path, config: Config) -> Source:
     if found is None:
         raise DataDirectoryError(f"{root} holds no capture; `tickloop run --data {root}` makes one")
     sym = DataDirectory(root).sym
-    symbols = Symbols(read_names(sym) if sym.exists() else ())
-    return Source(root, found.catalog, symbols, plant_id(config.plant.name))
+    names = read_names(sym) if sym.exists() else ()
+    return Source(root, found.catalog, Symbols(names), plant_id(config.plant.name))
 
 
 def wanted_sinks(config: Config) -> list[str]:

@@ -113,7 +113,7 @@ def _ports(launcher: Launcher, wishes: Wishes, known: Mapping[str, Running]) -> 
     for index, (name, usual) in enumerate(launcher.ports.items()):
         wanted = wishes.ports.get(server) if index == 0 else None
         if before is not None and not before.is_external and not wanted:
-            usual = before.ports.get(name, usual)
+            wanted, usual = None, before.ports.get(name, usual)
             taken.discard(usual)
         # Who asks for a port of his own wants no others of the usual ones to be in his way.
         if index and server in wishes.ports and before is None:

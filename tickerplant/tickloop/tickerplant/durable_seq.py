@@ -22,19 +22,23 @@ class DurableSeq:
         self._catalog = catalog
         self._word = SyncedSeq(directory.journal / NAME)
 
-    @property
-    def is_at_rest(self) -> bool:
-        """Tell whether no plant writes here."""
-        return not self._directory.is_held()
-
     def synced(self) -> int:
         """Give the seq up to which the plant that writes here has synced."""
         return self._word.value
 
-    def rested(self) -> int:
-        """Give the last seq of a directory that nobody writes to."""
-        found = logs(self._directory.journal)
-        return max([self._word.value, *(self._recovered(log) for log in found[-1:])])
+    def rested(self) -> int | None:
+        """Give the last seq of a directory that nobody writes to; None while a plant does.
+
+        A plant that begins while its log is looked at is found out afterwards: what was seen of
+        it then may be half a publication.
+        """
+        if self._directory.is_held():
+            return None
+        found = logs(self._directory.journal)[-1:]
+        sizes = [log.stat().st_size for log in found]
+        seq = max([self._word.value, *map(self._recovered, found)])
+        is_still = [log.stat().st_size for log in found] == sizes
+        return seq if is_still and not self._directory.is_held() else None
 
     def _recovered(self, log: Path) -> int:
         fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)

@@ -108,14 +108,13 @@ class JournalTail:
                 return None
             scanner = _scanner(reader, self._catalog, size)
             found = scanner.scan(reader.bytes, self._position, len(reader.bytes))
-            if found.outcome is Outcome.TORN and not len(found.messages):
-                # Written since it was mapped, or being written now.
+            if not len(found.messages):
                 before = len(reader.bytes)
                 reader.map_again()
-                if len(reader.bytes) == before:
+                if len(reader.bytes) != before:
+                    continue  # it was written on, or its torn end was cut, since it was mapped
+                if found.outcome is Outcome.TORN:
                     return None
-                continue
-            if not len(found.messages):
                 raise CorruptJournalError(
                     f"{reader.path}: byte {self._position}: bytes that are no message; run"
                     f" `tickloop journal verify {reader.path}` to see what is good"
@@ -124,29 +123,45 @@ class JournalTail:
             count = self._whole(reader, found, bounds, limit, size)
             if count:
                 return self._chunk(reader, found, bounds, count)
-            if int(bounds[-1, _LAST]) > limit or found.stopped >= len(reader.bytes):
+            is_whole = found.outcome is not Outcome.END or found.stopped >= len(reader.bytes)
+            if int(bounds[-1, _LAST]) > limit or is_whole:
                 return None
             size *= 2
 
     def _whole(self, reader: LogReader, found: Found, bounds: _Longs, limit: int, size: int) -> int:
         """Count the messages up to the last one after which no earlier seq comes."""
-        messages = found.messages
         highest = np.maximum.accumulate(bounds[:, _LAST])
-        base = self._base if self._base is not None else int(bounds[0, _FIRST]) - 1
-        # Seqs follow one another but where a plant was opened again, which a journal row tells.
-        before = np.concatenate([[base], highest[:-1]])
-        opened = messages[:, TABLE_INDEX] == _journal_index(reader.scanner)
-        jumps = np.where(opened, np.maximum(bounds[:, _FIRST] - before - 1, 0), 0)
-        complete = np.cumsum(messages[:, ROWS] + jumps) == highest - base
         known = highest <= limit
+        complete = self._complete(reader, found, highest, bounds)
         within = np.flatnonzero(known & complete)
         if len(within):
             return int(within[-1]) + 1
-        if known.all():
-            is_end = found.stopped >= len(reader.bytes) and int(highest[-1]) == limit
-            # In a log with holes nothing ever adds up: what comes much later has later seqs.
-            return len(messages) if is_end else len(messages) // 2 * (size >= _HOLE_BYTES)
-        return int(np.argmin(known))  # the limit is the end of a publication
+        if not known.all():
+            return int(np.argmin(known))  # the limit is the end of a publication
+        # What a killed plant wrote of its last publication ends with the log.
+        is_end = found.outcome is not Outcome.END or found.stopped >= len(reader.bytes)
+        if is_end and int(highest[-1]) == limit:
+            return len(found.messages)
+        # In a log with holes nothing ever adds up: what comes much later has later seqs.
+        return len(found.messages) // 2 if size >= _HOLE_BYTES else 0
+
+    def _complete(
+        self, reader: LogReader, found: Found, highest: _Longs, bounds: _Longs
+    ) -> npt.NDArray[np.bool_]:
+        """Tell after which messages every earlier seq was seen.
+
+        Seqs follow one another, so there are then as many rows as seqs since any place where that
+        held; before and after a `journal` row it always does, also where a plant was opened anew.
+        """
+        opens = found.messages[:, TABLE_INDEX] == _journal_index(reader.scanner)
+        rows = np.cumsum(found.messages[:, ROWS])
+        since = np.maximum.accumulate(np.where(opens, np.arange(len(opens)), -1))
+        base = self._base if self._base is not None else int(bounds[0, _FIRST]) - 1
+        bases = np.where(since >= 0, highest[since], base)
+        before = np.where(since >= 0, rows[since], 0)
+        complete: npt.NDArray[np.bool_] = rows - before == highest - bases
+        complete[:-1] |= opens[1:]
+        return complete
 
     def _chunk(self, reader: LogReader, found: Found, bounds: _Longs, count: int) -> Chunk:
         taken = Found(found.messages[:count], found.stopped, Outcome.END)

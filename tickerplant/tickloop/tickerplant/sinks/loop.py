@@ -14,6 +14,7 @@ from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.directory import DataDirectory
 from tickloop.tickerplant.durable_seq import DurableSeq
 from tickloop.tickerplant.journal_tail import JournalTail
+from tickloop.tickerplant.kdb_names import read_names
 from tickloop.tickerplant.sinks.cursor import Cursor, CursorFile, advanced
 from tickloop.tickerplant.sinks.sink import Sink
 
@@ -39,9 +40,11 @@ class SinkLoop:
         self, sink: Sink, root: Path, catalog: Catalog, symbols: Symbols, plant: int,
         settings: LoopSettings,
     ) -> None:  # fmt: skip
-        """`symbols` is the database's symbol file, as the sink has it too."""
+        """`symbols` are the sink's too; names that the database's file has more are added."""
         directory = DataDirectory(root)
         self._sink = sink
+        self._symbols = symbols
+        self._sym = directory.sym
         self._settings = settings
         self._durable = DurableSeq(directory, catalog)
         self._tail = JournalTail(directory.journal, catalog, symbols)
@@ -85,6 +88,9 @@ class SinkLoop:
 
     def _session(self, stop: Callable[[], bool]) -> None:
         """Send until the end, or until the server goes away."""
+        # Another process may have sent symbols that came after this one began.
+        for name in read_names(self._sym)[len(self._symbols) :] if self._sym.exists() else ():
+            self._symbols.id(name)
         self._tail.go_to(self._sink.open(self.cursor))
         self._opened = self.cursor
         self._note("running")
@@ -111,14 +117,14 @@ class SinkLoop:
         if self._over:
             return True
         now = monotonic_ns()
-        is_rest = False
+        rested: int | None = None
         if now - self._looked_ns >= _LOOK_NS:
             self._looked_ns = now
-            is_rest = self._durable.is_at_rest
-            self._over = is_rest or stop()
+            rested = self._durable.rested()
+            self._over = rested is not None or stop()
         if self._over:
             self._drain_by = now + int(self._settings.drain_s * 1e9)
-        self._limit = self._durable.rested() if is_rest else self._durable.synced()
+        self._limit = self._durable.synced() if rested is None else rested
         return self._over
 
     def _is_late(self) -> bool:

@@ -1,0 +1,104 @@
+"""Real servers for tests: one start of each a test session, shared by the session's processes."""
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tickloop.core.errors import ServerError
+from tickloop.infra.install import installed
+from tickloop.infra.java import find_java
+from tickloop.infra.pins import PINS
+from tickloop.infra.servers import Wishes, answers, down, up
+from tickloop.infra.state import Running, read
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tickloop" / "servers"
+
+
+def _nothing(_: str) -> None:
+    """What is installed and started is of no interest in a test."""
+
+
+@dataclass
+class Server:
+    """A server that this session started; tests may kill it and start it again."""
+
+    name: str
+    home: Path
+
+    @property
+    def running(self) -> Running:
+        return read(self.home)[self.name]
+
+    @property
+    def address(self) -> str:
+        return self.running.address
+
+    def start(self) -> None:
+        """Start it, on the ports and the data that it had before; nothing if it runs."""
+        up([self.name], Wishes(self.home, CACHE, ports={self.name: 0}, tell=_nothing))
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        for process in self.running.processes:
+            assert process.is_alive, f"{self.name} is gone already"
+            os.kill(process.pid, signal.SIGKILL)
+            while process.is_alive:
+                with suppress(ChildProcessError):
+                    os.waitpid(process.pid, os.WNOHANG)
+                time.sleep(0.01)
+        assert not answers(self.running)
+
+
+def _install(name: str) -> None:
+    """Install a server, or skip: without Java, Maven or a registry there is none to test."""
+    pin = PINS[name]
+    try:
+        find_java(pin.java_min)
+        with _alone(CACHE.parent / f"{name}.lock"):
+            installed(pin, CACHE, _nothing)
+    except ServerError as error:
+        pytest.skip(f"{name} cannot be installed here: {error}")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def shared(name: str, base: Path) -> Iterator[Server]:
+    """Share a server among the processes of a session; the last one to leave stops it."""
+    _install(name)
+    home = base / f"server-{name}"
+    users = home / "users"
+    users.mkdir(parents=True, exist_ok=True)
+    mine = users / str(os.getpid())
+    mine.touch()
+    try:
+        yield Server(name, home)
+    finally:
+        with _alone(home / "tests.lock"):
+            mine.unlink()
+            if not any(users.iterdir()):
+                list(down([name], home))
+
+
+@contextmanager
+def alone_with(server: Server) -> Iterator[Server]:
+    """Have a running server to oneself: another test may be about to kill it."""
+    with _alone(server.home / "tests.lock"):
+        server.start()
+        yield server
