@@ -107,11 +107,14 @@ class Quality:
         return self._folded(state, _columns({batch.table.name: batch for batch in batches}))
 
     def _folded(self, state: State, columns: tuple[Array, ...]) -> tuple[State, Sequence[Batch]]:
+        outcome = self._fold(columns, state.arrays)
+        if outcome == 0:
+            return state, ()
         clock_time, clock_seq = columns[-2:]
         arrays: Mapping[str, Array] = state.arrays
         work = self._work
         made: list[Batch] = []
-        while (outcome := self._fold(columns, arrays)) != 0:
+        while outcome != 0:
             if outcome == CLOSE:
                 at = int(work[CLOCKS])
                 made += _close(arrays, int(clock_time[at].item()), int(clock_seq[at].item()))
@@ -120,7 +123,8 @@ class Quality:
             else:
                 assert outcome == GROW_SYMBOLS, f"outcome {outcome}"
                 arrays = _with_symbol(arrays, int(work[WANTED]))
-        return (state if arrays is state.arrays else State(state.version, arrays)), made
+            outcome = self._fold(columns, arrays)
+        return State(state.version, arrays), made
 
     def _fold(self, columns: tuple[Array, ...], arrays: Mapping[str, Array]) -> int:
         if arrays is not self._kept_of:
