@@ -199,10 +199,16 @@ def test_what_is_written_reads_back(
 
 def test_the_written_defaults_show_every_key_with_its_unit() -> None:
     text = as_toml(Config())
-    for section in dataclasses.fields(Config):
-        default = getattr(Config(), section.name)
-        for item in dataclasses.fields(default) if dataclasses.is_dataclass(default) else ():
-            assert f"\n{item.name} = " in text
+    sections: list[object] = [Config()]
+    while sections:
+        section = sections.pop()
+        assert dataclasses.is_dataclass(section)
+        for item in dataclasses.fields(section):
+            default = getattr(section, item.name)
+            if dataclasses.is_dataclass(default):
+                sections.append(default)
+            elif section != Config():
+                assert f"\n{item.name} = " in text
             assert item.metadata.get("unit", "") in text
 
 
