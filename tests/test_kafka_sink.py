@@ -176,7 +176,7 @@ def test_merged_topics_are_the_plant_s_one_order(kafka: Server, written: Path, p
         ranked = [
             (int(rank), batch.table.name)
             for batch in rows.batches
-            for rank in batch.columns["ordinal"]
+            for rank in batch.columns["_place"]
         ]
         assert sorted(rank for rank, _ in ranked) == list(range(rows.rows))
         ids += [(len(ids) + place, name) for place, (_, name) in enumerate(sorted(ranked))]

@@ -15,7 +15,7 @@ from tickloop.tickerplant.journal import plant_id
 from tickloop.tickerplant.kdb_names import read_names
 from tickloop.tickerplant.sinks.kafka_client import Bus
 from tickloop.tickerplant.sinks.loop import LoopSettings, SinkLoop
-from tickloop.tickerplant.sinks.sink import Sink
+from tickloop.tickerplant.sinks.sink import Sink, require_packages
 
 _TIMEOUT_S = 30.0
 
@@ -49,6 +49,8 @@ def wanted_sinks(config: Config) -> list[str]:
             f'[plant] sync = "none" seen, "interval" or "batch" expected with [sinks.{found[0]}]:'
             " a sink is given only what is on disk, which with none is nothing before the end"
         )
+    for name in found:
+        require_packages(name)
     return found
 
 
@@ -59,6 +61,7 @@ def bus_of(config: KafkaSinkConfig) -> Bus:
             "no brokers: set [sinks.kafka] bootstrap, or give --bootstrap HOST:PORT;"
             " `tickloop up kafka` starts one"
         )
+    require_packages("kafka")
     return Bus(config.bootstrap, config.properties)
 
 
@@ -93,6 +96,7 @@ def _questdb(source: Source, config: Config) -> tuple[Sink, float]:
             "no server: set [sinks.questdb] address, or give --address HOST:PORT;"
             " `tickloop up questdb` starts one"
         )
+    require_packages("questdb")
     server = QuestDb(wanted.address, wanted.user, secret(wanted.password_file, "[sinks.questdb]"))
     settings = QuestDbSettings(server, wanted.tables, wanted.rows, _TIMEOUT_S)
     return QuestDbSink(settings, source.catalog, source.symbols), wanted.drain_s

@@ -346,7 +346,8 @@ def as_toml(config: object, section: str = "") -> str:
             unit = item.metadata.get("unit", "")
             plain.append(f"{item.name} = {_toml(value)}" + (f"  # {unit}" if unit else ""))
     head = f"[{section[:-1]}]\n" if section else ""
-    return head + "\n".join(plain) + "\n\n" + "".join(nested)
+    own = head + "\n".join(plain) + "\n\n" if plain else ""
+    return own + "".join(nested)
 
 
 def _toml(value: object) -> str:

@@ -2,10 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Protocol
 
+from tickloop.core.errors import SinkError
 from tickloop.tickerplant.journal_tail import Chunk
 from tickloop.tickerplant.sinks.cursor import Cursor
+
+# What each sink needs beside the run's own packages.
+PACKAGES = {"kafka": ("confluent_kafka",), "questdb": ("questdb", "pandas")}
+
+
+def require_packages(name: str) -> None:
+    """Refuse a sink whose client is not installed."""
+    missing = [package for package in PACKAGES[name] if find_spec(package) is None]
+    if missing:
+        raise SinkError(
+            f"package {missing[0].replace('_', '-')} is not installed, [sinks.{name}] needs it:"
+            f" pip install 'tickloop[{name}]'"
+        )
 
 
 @dataclass(frozen=True, slots=True)
