@@ -17,6 +17,7 @@ from tests.servers import Server
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import SinkError
+from tickloop.core.schema import DERIVED, MARKET_DATA
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.journal import plant_id
@@ -319,7 +320,9 @@ def test_the_commands_list_follow_and_verify(kafka: Server, tmp_path: Path, pref
     assert len(told) == 2
     assert "trade/" in told[0]
     verified = good("kafka", "verify", "--data", data, *bus)
-    assert verified.out.count("0 lost, 0 repeated, 0 foreign, 0 waiting") == 7
+    assert verified.out.count("0 lost, 0 repeated, 0 foreign, 0 waiting") == len(
+        MARKET_DATA + DERIVED
+    )
     other = tickloop("kafka", "topics", "--bootstrap", kafka.address, "--prefix", "nobody.")
     other.refused(r"has no topic nobody\.dictionary\.tables; check the prefix")
 
