@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,15 @@ settings.register_profile(
 settings.load_profile("tickloop")
 
 DATA = Path(os.environ.get("TICKLOOP_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_denied() -> Iterator[None]:
+    """Let no user's rights outlive the test that asked in that user's name in this process."""
+    yield
+    denial = sys.modules.get("tickloop.analytics.gateway.denial")
+    if denial is not None:
+        denial.deny(frozenset())
 
 
 @pytest.fixture(scope="session")

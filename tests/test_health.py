@@ -35,7 +35,7 @@ class Live:
 
     def ask(self) -> QClient:
         """Connect in q."""
-        return QClient("127.0.0.1", self.q, timeout_s=60.0)
+        return QClient("127.0.0.1", self.q, timeout_s=120.0)
 
     def sql(self) -> "psycopg.Connection[tuple[object, ...]]":
         """Connect in SQL."""
@@ -140,7 +140,7 @@ def test_a_live_run_captures_the_same_rows_whatever_its_clients_do(
 ) -> None:
     data = tmp_path / "beside"
     rights = tmp_path / "rights.toml"
-    rights.write_text("[default]\ntimeout_s = 3.0\nmemory_mib = 1024\n")
+    rights.write_text("[default]\ntimeout_s = 12.0\nmemory_mib = 1024\n")
     config = tmp_path / "run.toml"
     config.write_text(f'[query]\nrights = "{rights}"\nworkers = 3\nprocesses = 32\n')
     pace = ("--speed", "1600", "--cut-ms", "60000", "--port", "0", "--config", config)

@@ -550,7 +550,8 @@ def test_an_rdb_s_opening_call_tells_what_to_replay_and_that_equals_the_store(
         for message in replay(kx, Path(q_bytes.symbol(log).removeprefix(":")), messages):
             replayed[message[0]].append(message[1])
         assert len(replayed["trade"]) == 6
-        assert all(replayed[name] for name in replayed if name != "control")
+        published = {"fx", *(table.name for table in MARKET_DATA)}
+        assert all(replayed[name] for name in published)
         for name, batches in replayed.items():
             store = q_bytes.columns(raw_of(kx, q(name)))
             for index, (key, column) in enumerate(store.items()):
