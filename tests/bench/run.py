@@ -66,6 +66,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "plant": _module("plant"),
     "journal": _module("journal"),
     "hdb": _module("hdb"),
+    "sinks": _module("sinks"),
     "start": _module("start"),
 }
 # These print lines of their own: beside peers, without a target.
