@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: run test check bench lock clean
+.PHONY: run test test-servers check fuzz bench lock clean
 
 # Capture a feed (a synthetic exchange day without ARGS) and print what was captured.
 # Example: make run ARGS="--feed itch:12302019.NASDAQ_ITCH50.gz"
@@ -15,11 +15,19 @@ test: .venv/.test check
 	$(BIN)/python -m pytest -q -n 2 --dist=worksteal tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernel tests
 
+# Sinks against a real Kafka broker and QuestDB, installed from their registries; needs Java 17.
+test-servers: .venv/.test
+	TICKLOOP_SERVERS=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal tests/test_infra.py tests/test_kafka_sink.py tests/test_questdb_sink.py
+
 check: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Tests that draw examples, with new ones every time.
+fuzz: .venv/.test
+	TICKLOOP_FUZZ=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal -m "not slow" -k "$(or $(ONLY),)" tests
 
 # Every benchmark, printed and written to the benchmark page.
 bench: .venv/.test

@@ -265,11 +265,11 @@ def collect(slices: Iterable[Slice]) -> Tables:
     parts: dict[str, list[dict[str, npt.NDArray[np.generic]]]] = {}
     start = 0
     for step in slices:
-        ordinals = np.concatenate([batch.columns["ordinal"] for batch in step.batches])
+        ordinals = np.concatenate([batch.columns["_place"] for batch in step.batches])
         assert sorted(ordinals.tolist()) == list(range(step.rows))
         for batch in step.batches:
             columns = dict(batch.columns)
-            columns["at"] = columns.pop("ordinal").astype(np.int64) + start
+            columns["at"] = columns.pop("_place").astype(np.int64) + start
             parts.setdefault(batch.table.name, []).append(columns)
         start += step.rows
     return {

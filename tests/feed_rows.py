@@ -43,16 +43,16 @@ def rows_of(feed: Feed) -> dict[str, Columns]:
         assert piece.rows > 0, "an empty slice"
         latest = _check_order(piece.batches, latest)
         for batch in piece.batches:
-            place = batch.columns["ordinal"].astype(np.int64) + rows
+            place = batch.columns["_place"].astype(np.int64) + rows
             parts[batch.table.name].append({**batch.columns, "place": place})
-            unknown = set(batch.columns) - {*batch.table.names, "ordinal"}
+            unknown = set(batch.columns) - {*batch.table.names, "_place"}
             assert not unknown, f"{batch.table.name} has no columns {unknown}"
         rows += piece.rows
     return {table: _joined(columns) for table, columns in parts.items()}
 
 
 def _check_order(batches: Sequence[Batch], latest: int) -> int:
-    ordinals = np.concatenate([batch.columns["ordinal"] for batch in batches])
+    ordinals = np.concatenate([batch.columns["_place"] for batch in batches])
     times = np.concatenate([batch.columns["time"] for batch in batches])
     assert sorted(ordinals.tolist()) == list(range(len(ordinals)))
     times = times[np.argsort(ordinals)]
@@ -62,7 +62,7 @@ def _check_order(batches: Sequence[Batch], latest: int) -> int:
 
 
 def _joined(parts: list[Columns]) -> Columns:
-    shared = [name for name in parts[0] if name != "ordinal"]
+    shared = [name for name in parts[0] if name != "_place"]
     return {name: np.concatenate([part[name] for part in parts]) for name in shared}
 
 

@@ -20,6 +20,7 @@ class Serving:
     """A running gateway."""
 
     port: int
+    pg_port: int
     root: Path
     process: subprocess.Popen[str]
 
@@ -29,8 +30,7 @@ class Serving:
 
     def workers(self) -> list[int]:
         """List the processes that answer."""
-        mothers = _children(self.process.pid)
-        return [child for mother in mothers for child in _children(mother)]
+        return [child for pid in _children(self.process.pid) for child in _children(pid)]
 
 
 def _children(pid: int) -> list[int]:
@@ -53,12 +53,14 @@ def serving(root: Path, config: str = "", *arguments: str) -> Iterator[Serving]:
     path = root.with_name(f"{root.name}-serve.toml")
     path.write_text(config)
     process = subprocess.Popen(
-        [*COMMAND, "serve", "--data", str(root), "--config", str(path), "--q-port", "0", "--json",
+        [*COMMAND, "serve", "--data", str(root), "--config", str(path), "--q-port", "0",
+         "--pg-port", "0", "--json",
          *arguments],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        yield Serving(_port(process), root, process)
+        ports = _ports(process)
+        yield Serving(ports["q"], ports["pg"], root, process)
         process.terminate()
         assert process.wait(30) == 0
     finally:
@@ -66,12 +68,13 @@ def serving(root: Path, config: str = "", *arguments: str) -> Iterator[Serving]:
         process.communicate()
 
 
-def _port(process: subprocess.Popen[str]) -> int:
+def _ports(process: subprocess.Popen[str]) -> dict[str, int]:
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         assert selector.select(READY_S), "no port in time"
-    return int(json.loads(process.stdout.readline())["ports"]["q"])
+    found: dict[str, int] = json.loads(process.stdout.readline())["ports"]
+    return found
 
 
 def seconds(run: Callable[[], object]) -> float:

@@ -8,14 +8,25 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.capture import Capture
+import numpy as np
+
+from tests.capture import CATALOG, DOOR, NAMES, START, Capture
 from tickloop.analytics.pg.scram import Verifier
 from tickloop.analytics.pg.server import PgLimits, PgServer
 from tickloop.analytics.pg.session import SessionLimits
 from tickloop.analytics.pg.sql_runner import SqlRunner
 from tickloop.analytics.pg.statements import Opener
 from tickloop.analytics.pg.threaded import ThreadedOpener
+from tickloop.core.batch import Batch
+from tickloop.core.dialects.numpy import nulls, surface_dtype
+from tickloop.core.schema import TRADE
+from tickloop.core.symbols import Symbols
+from tickloop.tickerplant import flush
 from tickloop.tickerplant.database import Database
+from tickloop.tickerplant.directory import DataDirectory
+from tickloop.tickerplant.kdb_names import extend_names
+from tickloop.tickerplant.manifest import Manifest
+from tickloop.tickerplant.rdb import Rdb
 
 T = TypeVar("T")
 ROWS = 400
@@ -80,3 +91,24 @@ class Served:
 def opener(root: Path, workers: int = 4) -> ThreadedOpener:
     """Open a data directory for any client."""
     return ThreadedOpener(SqlRunner(Database(root), threads=2), workers=workers)
+
+
+def day_of_trades(root: Path, rows: int) -> Path:
+    """Make a data directory with many trades of one day, as a capture would have them."""
+    DataDirectory(root).create()
+    extend_names(root / "db" / "sym", Symbols(NAMES), door=DOOR)
+    rdb = Rdb(root / "rdb" / "1", CATALOG, segment_rows=1 << 20)
+    flush.adopt(root, DOOR, Manifest(CATALOG, rdb="rdb/1"))
+    columns = {
+        column.name: nulls(column.kind, rows, dtype=surface_dtype(column.kind))
+        for column in TRADE.columns
+    }
+    places = np.arange(rows)
+    columns["seq"] = places
+    columns["time"] = START + places * 123_457_000
+    columns["sym"] = (places % len(NAMES)).astype(np.int32)
+    columns["price"] = 100 + (places * 7919 % 10_000) / 100
+    columns["size"] = places % 900 + 1
+    rdb.append(Batch(TRADE, columns))
+    rdb.publish(rows - 1)
+    return root

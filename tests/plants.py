@@ -119,7 +119,7 @@ def mixed(symbols: Symbols, count: int, *, start: int = 0) -> Slice:
     both = [trades(symbols, count, start=start), quotes(symbols, count, start=start)]
     return Slice(
         tuple(
-            Batch(batch.table, {**batch.columns, "ordinal": np.arange(count) * 2 + rank})
+            Batch(batch.table, {**batch.columns, "_place": np.arange(count) * 2 + rank})
             for rank, batch in enumerate(both)
         )
     )

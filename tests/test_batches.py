@@ -63,7 +63,7 @@ def _batch(keys: list[int], first: int = 0) -> Batch:
         TRADE,
         {
             "trade_id": np.arange(first, first + len(keys), dtype=np.int64),
-            "ordinal": np.array(keys, dtype=np.int64),
+            "_place": np.array(keys, dtype=np.int64),
         },
     )
 
@@ -78,7 +78,7 @@ def test_rows_interleave_as_a_stable_sort_by_key(lists: list[list[int]]) -> None
     seen = {
         int(ordinal): int(name)
         for batch in made.batches
-        for ordinal, name in zip(batch.columns["ordinal"], batch.columns["trade_id"], strict=True)
+        for ordinal, name in zip(batch.columns["_place"], batch.columns["trade_id"], strict=True)
     }
     assert [seen[n] for n in range(len(expected))] == [
         100 * rank + row for _, rank, row in expected
@@ -89,14 +89,14 @@ def test_rows_interleave_as_a_stable_sort_by_key(lists: list[list[int]]) -> None
 
 def test_batches_that_follow_one_another_are_numbered_through() -> None:
     made = slice_of(_batch([9, 9]), Batch(QUOTE, {"bid": np.arange(3)}))
-    assert [batch.columns["ordinal"].tolist() for batch in made.batches] == [[0, 1], [2, 3, 4]]
+    assert [batch.columns["_place"].tolist() for batch in made.batches] == [[0, 1], [2, 3, 4]]
     assert made.rows == 5
     assert slice_of() == Slice(())
 
 
 def test_joining_batches_keeps_rows_in_order_and_refuses_unlike_columns() -> None:
     joined = concatenate([_batch([1, 2]), _batch([3], 2)])
-    assert joined.columns["ordinal"].tolist() == [1, 2, 3]
+    assert joined.columns["_place"].tolist() == [1, 2, 3]
     assert joined.columns["trade_id"].tolist() == [0, 1, 2]
     more = Batch(TRADE, {**_batch([1]).columns, "price": np.array([1])})
     with pytest.raises(AssertionError, match="trade: unlike columns"):

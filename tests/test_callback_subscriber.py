@@ -136,7 +136,7 @@ def test_a_function_that_fails_is_stopped_and_said_so_and_the_plant_goes_on(
 
 def test_what_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
     plant, _ = plant_at(tmp_path)
-    with pytest.raises(SchemaError, match="table 'trades' seen, one of book, clock"):
+    with pytest.raises(SchemaError, match="table 'trades' seen, one of bar, book, clock"):
         CallbackSubscriber(plant, Kept(), tables=["trades"])
     subscriber = CallbackSubscriber(plant, Kept())
     with pytest.raises(SchemaError, match="seq 9 asked for, at most 1 expected"):

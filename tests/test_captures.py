@@ -26,7 +26,7 @@ def cut(rows: Slice, ends: list[int]) -> list[Slice]:
             [
                 Batch(batch.table, {name: v[inside] for name, v in batch.columns.items()})
                 for batch in rows.batches
-                for inside in [np.isin(batch.columns["ordinal"], np.arange(first, stop))]
+                for inside in [np.isin(batch.columns["_place"], np.arange(first, stop))]
             ]
         )
         for first, stop in itertools.pairwise(bounds)
@@ -57,7 +57,7 @@ def test_what_comes_is_what_was_not_kept_table_by_table(
     way = Kept(root, FEED, next_seq=500, append=False)
     rests = [way.rest(rows) for rows in cut(day, ends)]
     for rows in rests:
-        ordinals = [batch.columns["ordinal"] for batch in rows.batches]
+        ordinals = [batch.columns["_place"] for batch in rows.batches]
         assert sorted(np.concatenate(ordinals or [np.empty(0)])) == list(range(rows.rows))
         way.add(rows)
     expected = {"trade": whole["trade"][trades:], "quote": whole["quote"][quotes:]}

@@ -54,7 +54,7 @@ def test_help_takes_a_small_multiple_of_starting_python() -> None:
 
 
 def test_usage_errors_exit_with_2_and_say_where_help_is(tmp_path: Path) -> None:
-    for arguments in (["sqll"], ["run", "--bogus"], ["sql"], ["journal", "frobnicate"]):
+    for arguments in (["sqll"], ["run", "--bogus"], ["sql", "a", "b"], ["journal", "frobnicate"]):
         tickloop(*arguments, cwd=tmp_path).refused("Try 'tickloop", "--help", code=2)
     tickloop("sqll").refused("no command 'sqll'; there are run, capture", code=2)
     assert not list(tmp_path.iterdir())

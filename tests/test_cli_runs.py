@@ -115,7 +115,8 @@ def test_a_terminal_gets_one_line_of_progress_that_overwrites_itself(
     sent = on_a_terminal("run", *FEED, *pace, "--data", tmp_path / "day", columns=columns)
     lines = sent.replace("\r\n", "\n").split("\n")
     (moving,) = [line for line in lines if "messages " in line and "\r" in line]
-    steps = [step for step in moving.split("\r") if step.strip()]
+    # On a machine that is slow or new to these kernels, the line tells of compiling first.
+    steps = [s for s in moving.split("\r") if s.strip() and not s.strip().endswith(" compiled")]
     assert len(steps) > 3
     assert all(len(step) < columns for step in steps)
     assert all(re.match(r" *[\d,]+ messages +[\d,]+ rows +[\d,]+ rows/s", s) for s in steps[:-1])

@@ -184,7 +184,7 @@ def test_an_answer_goes_into_a_file_and_a_question_comes_from_a_pipe(
 WRONG = [
     ("SELEC 1", "syntax error"),
     ("SELECT foo FROM trade", "trade has: date, time, sym"),
-    ("SELECT * FROM trades", "Tables: book, clock"),
+    ("SELECT * FROM trades", "Tables: bar, book, clock"),
     ("DROP TABLE trade", "read-only"),
     ("SELECT 1; SELECT 2", "2 statements seen, one expected"),
     ("", "0 statements seen, one expected"),

@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -199,16 +199,15 @@ def test_what_is_written_reads_back(
 
 def test_the_written_defaults_show_every_key_with_its_unit() -> None:
     text = as_toml(Config())
-    sections: list[object] = [Config()]
+    sections: list[Any] = [Config()]
     while sections:
         section = sections.pop()
-        assert dataclasses.is_dataclass(section)
         for item in dataclasses.fields(section):
-            default = getattr(section, item.name)
-            if dataclasses.is_dataclass(default):
-                sections.append(default)
-            elif section != Config():
-                assert f"\n{item.name} = " in text
+            value = getattr(section, item.name)
+            if dataclasses.is_dataclass(value):
+                sections.append(value)
+            elif not isinstance(value, dict):
+                assert f"\n{item.name} = " in f"\n{text}"
             assert item.metadata.get("unit", "") in text
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tickloop.core.batch import Batch
 from tickloop.core.dialects.numpy import INSIDE
 from tickloop.core.errors import WireError
+from tickloop.core.hashing import shard_of
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import QUOTE, TRADE, Column, Kind, Table
 from tickloop.core.symbols import Symbols
@@ -26,7 +27,7 @@ from tickloop.tickerplant.sinks.envelope import (
 from tickloop.tickerplant.sinks.inside import inside, surface
 from tickloop.tickerplant.sinks.json_rows import json_rows
 from tickloop.tickerplant.sinks.packing import Packing, pack, parts_of, unpack
-from tickloop.tickerplant.sinks.shards import Shards, shard_of
+from tickloop.tickerplant.sinks.shards import Shards
 
 EVERYTHING = Table(
     "everything",

@@ -17,7 +17,7 @@ from tickloop.tickerplant.q_client import QClient
 from tickloop.tickerplant.q_codec import MessageKind, encode, message
 from tickloop.tickerplant.q_login import login_bytes
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0
 RIGHTS = f"""
 [default]
 timeout_s = {TIMEOUT_S}
@@ -108,8 +108,10 @@ def test_a_query_that_runs_too_long_ends_with_a_sentence_and_keeps_variables(
     client: QClient,
 ) -> None:
     client.call("kept:1")
-    took = seconds(lambda: _refused(client, FOREVER, "timeout: the query ran longer than 2 s"))
-    assert TIMEOUT_S <= took < TIMEOUT_S + 1
+    took = seconds(
+        lambda: _refused(client, FOREVER, f"timeout: the query ran longer than {TIMEOUT_S:g} s")
+    )
+    assert TIMEOUT_S <= took < 3 * TIMEOUT_S
     assert client.call("kept") == q.long(1)
 
 

@@ -1,5 +1,10 @@
 """Clients that others wrote ask the gateway as they ask kdb+."""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.command import good
 from tests.gateway_process import Serving, serving
 from tickloop.core.errors import QueryError
 from tickloop.tickerplant import q_values as q
@@ -135,3 +141,43 @@ def test_grafana_s_bounds_of_time_are_instants(served: Serving) -> None:
 def test_a_plain_directory_of_anyone_is_served(tmp_path: Path) -> None:
     with serving(tmp_path, "[query]\nworkers = 2\n") as found, found.client() as asking:
         assert asking.call("count tables[]") in (q.long(0), q.long(1))
+
+
+# What the first page says
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    root = tmp_path_factory.mktemp("first-page") / "day"
+    feed = ("--feed", "synthetic:2024-01-02", "--symbols", "10", "--messages", "20000")
+    good("run", *feed, "--data", root)
+    with serving(root, "[query]\nworkers = 2\n") as found:
+        yield found
+
+
+FIRST_PAGE = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def test_the_first_page_s_q_lines_work_as_they_stand(day: Serving, kx: Any) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", FIRST_PAGE, re.DOTALL)
+    (typed,) = [block for block in blocks if "wj[" in block]
+    assert "5011" in typed, "the default port expected"
+    done = subprocess.run(
+        [sys.executable, "-c", typed.replace("5011", str(day.port)) + "print(len(q('t')))"],
+        env={**os.environ, "PYKX_UNLICENSED": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "100", done.stderr
+
+
+def test_the_first_page_s_psql_lines_work_as_they_stand(day: Serving) -> None:
+    if shutil.which("psql") is None:
+        pytest.skip("psql is not installed here")
+    lines = [line for line in FIRST_PAGE.splitlines() if line.startswith("psql ")]
+    assert len(lines) == 2
+    for line in lines:
+        done = subprocess.run(
+            ["sh", "-c", line.replace("5433", str(day.pg_port))],
+            env={**os.environ, "PAGER": ""}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "time" in done.stdout

@@ -254,7 +254,7 @@ def surface(symbols: Symbols, slices: Iterator[Slice]) -> dict[str, list[Row]]:
         ordinals: list[int] = []
         for batch in part.batches:
             columns = {name: values.tolist() for name, values in batch.columns.items()}
-            ordinals += columns.pop("ordinal")
+            ordinals += columns.pop("_place")
             for name, values in columns.items():
                 if name in SYMBOLS:
                     columns[name] = [symbols.name(value) for value in values]

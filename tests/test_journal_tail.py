@@ -208,8 +208,8 @@ def test_rows_of_a_publication_stay_together_where_its_messages_are_cut(tmp_path
     plant.publish(
         Slice(
             (
-                Batch(first.table, {**first.columns, "ordinal": np.array([0, 3])}),
-                Batch(second.table, {**second.columns, "ordinal": np.array([1, 2])}),
+                Batch(first.table, {**first.columns, "_place": np.array([0, 3])}),
+                Batch(second.table, {**second.columns, "_place": np.array([1, 2])}),
             )
         )
     )

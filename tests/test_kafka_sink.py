@@ -20,6 +20,7 @@ from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
 from tickloop.core.config import Config, load
 from tickloop.core.errors import SinkError
+from tickloop.core.schema import DERIVED, MARKET_DATA
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.journal import plant_id
@@ -180,7 +181,7 @@ def test_merged_topics_are_the_plant_s_one_order(kafka: Server, written: Path, p
         ranked = [
             (int(rank), batch.table.name)
             for batch in rows.batches
-            for rank in batch.columns["ordinal"]
+            for rank in batch.columns["_place"]
         ]
         assert sorted(rank for rank, _ in ranked) == list(range(rows.rows))
         ids += [(len(ids) + place, name) for place, (_, name) in enumerate(sorted(ranked))]
@@ -323,7 +324,9 @@ def test_the_commands_list_follow_and_verify(kafka: Server, tmp_path: Path, pref
     assert len(told) == 2
     assert "trade/" in told[0]
     verified = good("kafka", "verify", "--data", data, *bus)
-    assert verified.out.count("0 lost, 0 repeated, 0 foreign, 0 waiting") == 7
+    assert verified.out.count("0 lost, 0 repeated, 0 foreign, 0 waiting") == len(
+        MARKET_DATA + DERIVED
+    )
     other = tickloop("kafka", "topics", "--bootstrap", kafka.address, "--prefix", "nobody.")
     other.refused(r"has no topic nobody\.dictionary\.tables; check the prefix")
 

@@ -71,7 +71,7 @@ class SlowBooks:
 
     def emit(self, table: str, rank: int, e: Row, **fields: Any) -> None:
         """Append a row."""
-        row = {"ordinal": e["message"] * 64 + rank, "time": e["time"], "ex": VENUE}
+        row = {"_place": e["message"] * 64 + rank, "time": e["time"], "ex": VENUE}
         self.rows[table].append(row | {"venue_time": e["venue_time"]} | fields)
 
     def change(self, e: Row, order_id: int, order: list[Any] | None) -> None:
@@ -388,7 +388,7 @@ def test_a_quote_waits_for_the_last_event_of_a_change() -> None:
         event("F", 9, flags=LAST),
     ]
     _, made, _ = run(array(rows), 0, [])
-    assert [(row["ordinal"], row["bid"], row["ask"]) for row in made["quote"]] == [(168, 100, 101)]
+    assert [(row["_place"], row["bid"], row["ask"]) for row in made["quote"]] == [(168, 100, 101)]
     assert made["depth"] == []
 
 

@@ -141,7 +141,7 @@ def test_what_the_port_cannot_do_is_a_q_error_with_a_sentence(
     q = connect(plant)
     for request, said in (
         (("select from trade",), "nyi: 'select from trade'; this port knows .u.sub, .u.upd"),
-        (("nosuch",), "nosuch: no such table; there are book, clock"),
+        (("nosuch",), "nosuch: no such table; there are bar, book, clock"),
         ((".u.sub", "nosuch", ""), "nosuch: no such table"),
         (("{x+y}", 1, 2), "nyi: a call of '{x+y}'"),
         ((".u.end", datetime.date(2024, 1, 2)), "the plant ends its own days"),
@@ -459,7 +459,7 @@ def readme_lines() -> str:
     """Give the first page's lines for a subscriber."""
     text = (Path(__file__).parents[1] / "README.md").read_text()
     blocks: list[str] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (found,) = [block for block in blocks if "kx." in block]
+    (found,) = [block for block in blocks if ".u.sub" in block]
     return found
 
 
@@ -550,7 +550,8 @@ def test_an_rdb_s_opening_call_tells_what_to_replay_and_that_equals_the_store(
         for message in replay(kx, Path(q_bytes.symbol(log).removeprefix(":")), messages):
             replayed[message[0]].append(message[1])
         assert len(replayed["trade"]) == 6
-        assert all(replayed[name] for name in replayed if name != "control")
+        published = {"fx", *(table.name for table in MARKET_DATA)}
+        assert all(replayed[name] for name in published)
         for name, batches in replayed.items():
             store = q_bytes.columns(raw_of(kx, q(name)))
             for index, (key, column) in enumerate(store.items()):

@@ -285,7 +285,7 @@ def test_a_table_on_one_side_of_a_dictionary_heads_it() -> None:
     rows = dictionary(symbols(["a", "b"]), Table.of({"x": longs(1, 20)}))
     assert show(rows) == " | x \n-| --\na| 1 \nb| 20"
     keyed = dictionary(Table.of({"x": longs(1, 20)}), longs(3, 4))
-    assert show(keyed) == "x | \n--| \n1 | 3\n20| 4"
+    assert show(keyed) == "x | \n--| -\n1 | 3\n20| 4"
 
 
 SYM = Domain("sym", symbols(["a", "b", "c"]))

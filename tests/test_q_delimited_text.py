@@ -62,7 +62,6 @@ def test_text_is_read_by_types_and_written_by_columns(source: str, expected: Any
         ("csv 0: ([]a:(1 2;3 4))", "type"),
         ('("J";",")0:1 2', "type"),
         ('("J";enlist",")0:()', "length"),
-        ("getenv`HOME", "access"),
     ],
 )
 def test_files_need_a_grant_and_text_a_form(source: str, name: str) -> None:

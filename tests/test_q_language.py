@@ -120,6 +120,11 @@ ANSWERS = [
     ('eval parse"([]c:1 2)"', "c\n-\n1\n2"),
     ('reval parse"1+1"', "2"),
     ("-6!(+;1;2)", "3"),
+    ("value[{[a]b:a+g;b*h}]1", ",`a"),
+    ("value[{[a]b:a+g;b*h}]2", ",`b"),
+    ("value[{[a]b:a+g;b*h}]3", "``g`h"),
+    ("last value{x+y}", '"{x+y}"'),
+    ("value(2*)", "*\n2"),
     # Assignment.
     ("a:b:3;a,b", "3 3"),
     ("3+a:4", "7"),
@@ -226,7 +231,8 @@ def test_a_mistake_is_named_placed_and_explained(text: str, name: str, position:
 
 def test_an_error_tells_of_every_function_that_it_came_through() -> None:
     error = refused("inner:{1+x+`a}", "outer:{2*inner x}", "3,outer 1")
-    assert error.frames == [("{1+x+`a}", 4), ("{2*inner x}", 3), ("3,outer 1", 2)]
+    frames = [("inner:{1+x+`a}", 10), ("outer:{2*inner x}", 9), ("3,outer 1", 2)]
+    assert error.frames == frames
 
 
 def test_a_signal_belongs_to_the_line_that_called() -> None:
@@ -295,3 +301,19 @@ def test_locals_are_seen_in_templates_after_columns() -> None:
 
 def test_a_function_sees_its_own_locals_only() -> None:
     assert typed("a:5", "{a:1;{a}[]}[]") == "5"
+
+
+def test_assigning_through_a_verb_or_an_index_makes_no_local() -> None:
+    lines = ("j:1; w:`a`b!1 2; r:()", "{j+:x; w[`a]+:x; w[`c]:x; r,:x} each 1 2;", "(j;w;r)")
+    assert typed(*lines) == "4\n`a`b`c!4 2 2\n1 2"
+    assert typed("{i:0; i+:x; i} 5") == "5"
+
+
+def test_a_function_within_a_named_one_is_told_by_its_owner() -> None:
+    assert refused("f:{{x+y}[x;`a]}", "f 1").frames[0] == ("f@:{x+y}", 5)
+    assert refused("{x+`a} 1").frames[0] == ("{x+`a}", 2)
+
+
+def test_a_verb_without_a_right_side_composes() -> None:
+    assert typed("type(0|+)") == "105h"
+    assert typed("0 (0|+)\\1 2 -10 5") == "1 3 0 5"

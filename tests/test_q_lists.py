@@ -219,6 +219,7 @@ def test_find_and_in_look_for_items_of_the_lists_own_depth(text: str, expected: 
         ("2 -1#til 4", "domain"),
         ("100000000000000000#0", "wsfull"),
         ("1000000000000000000#0", "limit"),
+        ("where 1 100000000000000000", "wsfull"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_name_q_gives_it(text: str, name: str) -> None:

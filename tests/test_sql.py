@@ -1,6 +1,9 @@
 """SQL over today's rows and history alike: nulls are NULL, and nothing else is in reach."""
 
 import math
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
@@ -498,3 +501,40 @@ def test_a_sum_of_longs_leaves_the_null_out(every: SqlSession) -> None:
 
 def test_times_of_day_are_times(every: SqlSession) -> None:
     assert rows(every, "SELECT c_minute FROM every WHERE seq = 0") == [(time(1, 1),)]
+
+
+def test_the_machines_own_zone_changes_nothing(tmp_path: Path) -> None:
+    Capture(tmp_path).add(8)
+    program = (
+        "import sys; from pathlib import Path; from tickloop.analytics.sql import SqlSession;"
+        "from tickloop.tickerplant.database import Database; session = SqlSession(Database(Path("
+        "sys.argv[1]))); print(session.query(\"SELECT current_setting('TimeZone') AS zone,"
+        ' min(time)::TIMESTAMPTZ::VARCHAR AS first FROM trade").to_pylist()); session.close()'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env={**os.environ, "TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[{'zone': 'UTC', 'first': '2024-01-02 00:00:00+00'}]"
+
+
+def test_a_statement_streams_its_rows_and_knows_its_columns_before(session: SqlSession) -> None:
+    answer = session.start("SELECT seq, price FROM trade ORDER BY seq")
+    assert answer.columns == (("seq", "BIGINT"), ("price", "DOUBLE"))
+    seqs = [seq for batch in answer.batches(100) for seq in batch.column(0).to_pylist()]
+    answer.close()
+    assert seqs == [row.seq for row in trades()]
+
+
+def test_a_statement_that_is_interrupted_midway_ends_in_words(session: SqlSession) -> None:
+    answer = session.start("SELECT * FROM range(100000000)")
+    batches = answer.batches(1000)
+    next(batches)
+    answer.interrupt()
+    with pytest.raises(QueryError, match=r"(?i)interrupt"):
+        for _ in batches:
+            pass
+    answer.close()

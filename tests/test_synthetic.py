@@ -427,7 +427,7 @@ def _rows(slices: Iterator[Slice], table: Table) -> dict[str, npt.NDArray[np.int
 def test_the_feed_reads_its_own_day_and_has_nothing_to_complain_of() -> None:
     feed = SyntheticFeed(SMALL, FeedContext(Symbols(), Instruments()))
     ordinals = [
-        np.sort(np.concatenate([batch.columns["ordinal"] for batch in rows.batches])).tolist()
+        np.sort(np.concatenate([batch.columns["_place"] for batch in rows.batches])).tolist()
         for rows in feed.slices()
     ]
     assert all(rows == list(range(len(rows))) for rows in ordinals)

@@ -77,7 +77,6 @@ def test_windows_line_ends_make_no_difference(tmp_path: Path) -> None:
         ("a:([] sym:`int$())\n", 1, "a.sym: int seen, symbol expected"),
         ("a:([] seq:`float$())\n", 1, "a.seq: float seen, long expected"),
         ("a:([] time:`float$())\n", 1, "a.time: float seen, timestamp or timespan or time"),
-        ("a:([] ordinal:`long$())\n", 1, "a.ordinal: long seen, another name expected"),
         ("a:([] x.y:`long$())\n", 1, "column name 'x.y' seen"),
         ("a:([] :`long$())\n", 1, "column name '' seen"),
         ("a_b:([] x:`int$()) 5\n", 1, "table definition"),

@@ -67,7 +67,12 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "journal": _module("journal"),
     "hdb": _module("hdb"),
     "sinks": _module("sinks"),
+    "qsql": _module("qsql"),
     "start": _module("start"),
+    "operators": _module("operators"),
+    "gateway": _module("gateway"),
+    "beside": _module("beside"),
+    "pg": _module("pg"),
 }
 # These print lines of their own: beside peers, without a target.
 PRINTED = ("binance", "pcap", "qipc", "rdb", "vendor")

@@ -119,6 +119,76 @@ CREATE TABLE "journal" (
   "span_crc" BIGINT,
   "seq" BIGINT
 );
+CREATE TABLE "bar" (
+  "time" TIMESTAMP_NS,
+  "sym" VARCHAR,
+  "interval" BIGINT,
+  "open" DOUBLE,
+  "high" DOUBLE,
+  "low" DOUBLE,
+  "close" DOUBLE,
+  "volume" BIGINT,
+  "vwap" DOUBLE,
+  "count" BIGINT,
+  "start" TIMESTAMP_NS,
+  "spread" DOUBLE,
+  "imbalance" DOUBLE,
+  "kind" VARCHAR,
+  "threshold" DOUBLE,
+  "stream" VARCHAR,
+  "cause_time" TIMESTAMP_NS,
+  "cause" BIGINT,
+  "ordinal" BIGINT,
+  "seq" BIGINT
+);
+CREATE TABLE "signal" (
+  "time" TIMESTAMP_NS,
+  "sym" VARCHAR,
+  "name" VARCHAR,
+  "value" DOUBLE,
+  "stream" VARCHAR,
+  "cause_time" TIMESTAMP_NS,
+  "cause" BIGINT,
+  "ordinal" BIGINT,
+  "seq" BIGINT
+);
+CREATE TABLE "quality" (
+  "time" TIMESTAMP_NS,
+  "sym" VARCHAR,
+  "interval" BIGINT,
+  "rows" BIGINT,
+  "trades" BIGINT,
+  "quotes" BIGINT,
+  "rate" DOUBLE,
+  "gaps" BIGINT,
+  "silence" BIGINT,
+  "symbols" BIGINT,
+  "stale" BIGINT,
+  "crossed" BIGINT,
+  "locked" BIGINT,
+  "disorder" BIGINT,
+  "delay_p50" BIGINT,
+  "delay_p99" BIGINT,
+  "delay_max" BIGINT,
+  "stream" VARCHAR,
+  "cause_time" TIMESTAMP_NS,
+  "cause" BIGINT,
+  "ordinal" BIGINT,
+  "seq" BIGINT
+);
+CREATE TABLE "delay" (
+  "time" TIMESTAMP_NS,
+  "sym" VARCHAR,
+  "interval" BIGINT,
+  "above" BIGINT,
+  "below" BIGINT,
+  "count" BIGINT,
+  "stream" VARCHAR,
+  "cause_time" TIMESTAMP_NS,
+  "cause" BIGINT,
+  "ordinal" BIGINT,
+  "seq" BIGINT
+);
 CREATE TABLE "every" (
   "time" TIMESTAMP_NS,
   "sym" VARCHAR,

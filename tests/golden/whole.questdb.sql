@@ -119,6 +119,76 @@ CREATE TABLE IF NOT EXISTS journal (
   span_crc LONG,
   seq LONG
 ) TIMESTAMP(time) PARTITION BY DAY WAL DEDUP UPSERT KEYS(time, sym, seq);
+CREATE TABLE IF NOT EXISTS bar (
+  time TIMESTAMP_NS,
+  sym SYMBOL CAPACITY 16384 CACHE,
+  interval LONG,
+  open DOUBLE,
+  high DOUBLE,
+  low DOUBLE,
+  close DOUBLE,
+  volume LONG,
+  vwap DOUBLE,
+  count LONG,
+  start TIMESTAMP_NS,
+  spread DOUBLE,
+  imbalance DOUBLE,
+  kind CHAR,
+  threshold DOUBLE,
+  stream SYMBOL CAPACITY 16384 CACHE,
+  cause_time TIMESTAMP_NS,
+  cause LONG,
+  ordinal LONG,
+  seq LONG
+) TIMESTAMP(time) PARTITION BY DAY WAL DEDUP UPSERT KEYS(time, sym, seq);
+CREATE TABLE IF NOT EXISTS signal (
+  time TIMESTAMP_NS,
+  sym SYMBOL CAPACITY 16384 CACHE,
+  name SYMBOL CAPACITY 16384 CACHE,
+  value DOUBLE,
+  stream SYMBOL CAPACITY 16384 CACHE,
+  cause_time TIMESTAMP_NS,
+  cause LONG,
+  ordinal LONG,
+  seq LONG
+) TIMESTAMP(time) PARTITION BY DAY WAL DEDUP UPSERT KEYS(time, sym, seq);
+CREATE TABLE IF NOT EXISTS quality (
+  time TIMESTAMP_NS,
+  sym SYMBOL CAPACITY 16384 CACHE,
+  interval LONG,
+  rows LONG,
+  trades LONG,
+  quotes LONG,
+  rate DOUBLE,
+  gaps LONG,
+  silence LONG,
+  symbols LONG,
+  stale LONG,
+  crossed LONG,
+  locked LONG,
+  disorder LONG,
+  delay_p50 LONG,
+  delay_p99 LONG,
+  delay_max LONG,
+  stream SYMBOL CAPACITY 16384 CACHE,
+  cause_time TIMESTAMP_NS,
+  cause LONG,
+  ordinal LONG,
+  seq LONG
+) TIMESTAMP(time) PARTITION BY DAY WAL DEDUP UPSERT KEYS(time, sym, seq);
+CREATE TABLE IF NOT EXISTS delay (
+  time TIMESTAMP_NS,
+  sym SYMBOL CAPACITY 16384 CACHE,
+  interval LONG,
+  above LONG,
+  below LONG,
+  count LONG,
+  stream SYMBOL CAPACITY 16384 CACHE,
+  cause_time TIMESTAMP_NS,
+  cause LONG,
+  ordinal LONG,
+  seq LONG
+) TIMESTAMP(time) PARTITION BY DAY WAL DEDUP UPSERT KEYS(time, sym, seq);
 CREATE TABLE IF NOT EXISTS every (
   time TIMESTAMP_NS,
   sym SYMBOL CAPACITY 16384 CACHE,

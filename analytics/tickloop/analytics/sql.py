@@ -32,9 +32,13 @@ _SETTINGS = (
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET enable_external_access = false",
-    "SET TimeZone = 'UTC'",
+    # Global: every statement has a connection of its own.
+    "SET GLOBAL TimeZone = 'UTC'",
 )
-_WHOLE_DIVISION = "SET integer_division = true"
+# Texts that a session keeps parsed, and up to what length.
+_KEPT = 256
+_KEPT_CHARACTERS = 4096
+_WHOLE_DIVISION = "SET GLOBAL integer_division = true"
 
 
 class Answer:
@@ -106,6 +110,7 @@ class SqlSession:
         self._starting = threading.Lock()
         self._defined: frozenset[str] = frozenset()
         self._functions: frozenset[str] = frozenset()
+        self._known: dict[str, tuple[str, Node, Reading]] = {}
         caps = [f"SET threads = {threads:d}"] if threads else []
         caps += [_WHOLE_DIVISION] if whole_division else []
         if memory:
@@ -142,6 +147,7 @@ class SqlSession:
                 self._connection.execute(statement)
             self._defined |= frozenset(name.lower() for name in tables)
             self._functions |= frozenset(functions)
+            self._known.clear()
 
     def query(self, text: str) -> "pa.Table":
         """Run one SELECT, WITH, FROM, EXPLAIN, DESCRIBE or SHOW; give an Arrow table.
@@ -151,7 +157,7 @@ class SqlSession:
         """
         answer = self.start(text)
         try:
-            return _in_utc(answer.table())
+            return in_utc(answer.table())
         finally:
             answer.close()
 
@@ -165,9 +171,7 @@ class SqlSession:
             connection = self._running = self._connection.cursor()
             need = Reading({}, None)
             try:
-                statement = _single(text)
-                tree = _tree(connection, statement)
-                need = reading(tree, self._functions)
+                statement, tree, need = self._understood(connection, text)
                 self._declare(connection, snapshot, need)
                 relation = connection.sql(statement)
                 return Answer(connection, relation, tree, snapshot.tables, need)
@@ -177,6 +181,20 @@ class SqlSession:
             except QueryError:
                 connection.close()
                 raise
+
+    def _understood(self, connection: Any, text: str) -> tuple[str, Node, Reading]:
+        """Parse a statement and find what it reads; what is asked again is parsed once."""
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        statement = _single(text)
+        tree = _tree(connection, statement)
+        found = statement, tree, reading(tree, self._functions)
+        if len(text) <= _KEPT_CHARACTERS:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[text] = found
+        return found
 
     def tree(self, text: str) -> Node:
         """Parse a statement to DuckDB's syntax tree, without looking at what it names."""
@@ -253,7 +271,7 @@ def _query_error(error: Exception, tables: Mapping[str, Table], need: Reading) -
     return QueryError(text)
 
 
-def _in_utc(table: "pa.Table") -> "pa.Table":
+def in_utc(table: "pa.Table") -> "pa.Table":
     """Say that timestamps are UTC, which DuckDB's plain timestamps do not."""
     import pyarrow as pa
 

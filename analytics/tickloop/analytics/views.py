@@ -6,6 +6,7 @@ from typing import Any
 
 from tickloop.analytics.arrow_parts import DATE, Dictionaries, tables_of
 from tickloop.analytics.pruning import Filter
+from tickloop.analytics.trace import Reading, active, traced
 from tickloop.core.dialects import duckdb as dialect
 from tickloop.core.dialects import postgres
 from tickloop.core.schema import Column, Table
@@ -112,12 +113,33 @@ def _no_rows(spelled: Sequence[Spelled]) -> str:
     return f"SELECT {listed} WHERE false"
 
 
+@traced(
+    "parts",
+    about=lambda snapshot, table, found, columns: table.name,
+    given=lambda snapshot, table, found, columns: sum(
+        part.rows for part in snapshot.parts(table.name, columns=())
+    ),
+    found=lambda parts: sum(part.rows for part in parts),
+)
 def _parts(
     snapshot: Snapshot, table: Table, found: Filter, columns: Sequence[Column]
 ) -> list[Part]:
     dates = None if DATE in table.names else found.dates
     names = {column.name for column in columns}
-    return list(_pruned(snapshot.parts(table.name, dates=dates, columns=names), found.symbols))
+    trace = active()
+    if trace is not None:
+        everything = [part for part in snapshot.parts(table.name, columns=()) if part.rows]
+        sessions = len({part.session for part in everything})
+        trace.read(Reading(table.name, len(everything), sessions, DATE, len(table.columns)))
+        for column in columns:
+            trace.column(column.name)
+    kept: list[Part] = []
+    for number, part in enumerate(snapshot.parts(table.name, dates=dates, columns=names)):
+        some = list(_pruned([part], found.symbols))
+        if trace is not None and some:
+            trace.part(number, part.session)
+        kept += some
+    return kept
 
 
 def _pruned(parts: Iterable[Part], symbols: frozenset[str] | None) -> Iterator[Part]:

@@ -114,7 +114,7 @@ def pump(
         rows = kept.rest(found)
         if not _serve_until_due(run, stop, pace.wait_ns(rows)):
             return False
-        run.plant.publish(rows)
+        run.publish(rows)
         kept.add(rows)
         run.flush_if_full()
         now = monotonic_ns()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tickloop.app.beside import Wanted
 from tickloop.app.capture import Stop, pump, stopping
 from tickloop.app.capture import stay as stay_until
 from tickloop.app.captures import Kept, prepare
@@ -15,6 +16,7 @@ from tickloop.app.plant_run import PlantRun, RunSettings, catalog_of
 from tickloop.app.progress import Compiling, ProgressLine
 from tickloop.app.sink_processes import SinkProcesses
 from tickloop.app.sinks import wanted_sinks
+from tickloop.app.streams import jobs_of
 from tickloop.app.summary import Summary, summarise
 from tickloop.core.clock import monotonic_ns
 from tickloop.core.config import Config
@@ -37,12 +39,13 @@ class _Wishes:
     port: int | None
     speed: float
     announce: Announce | None
+    beside: Wanted | None
 
 
 def capture_feed(
     wanted: Specification, root: Path, config: Config, *, append: bool, fresh: bool, stay: bool,
     port: int | None, speed: float, quiet: bool, announce: Announce | None,
-    limit_ns: int | None = None,
+    limit_ns: int | None = None, beside: Wanted | None = None,
 ) -> Summary:  # fmt: skip
     """Capture, flush, summarise and, if asked, stay; everything acknowledged is kept."""
     name = identity(wanted)
@@ -54,7 +57,7 @@ def capture_feed(
     line.phase(f"capturing {wanted} into {root}")
     compile_kernels(line)
     settings = RunSettings(wanted.zone_in_force, wanted.kind.fractional, wanted.kind.live)
-    wishes = _Wishes(wanted, config, stay, port, speed, announce)
+    wishes = _Wishes(wanted, config, stay, port, speed, announce, beside)
     with stopping() as stop:
         run = PlantRun(root, config, settings)
         try:
@@ -80,6 +83,7 @@ def _try_out(wanted: Specification, config: Config) -> None:
     Nor do tables that cannot be.
     """
     catalog_of(config, fractional=wanted.kind.fractional)
+    jobs_of(config)
     wanted_sinks(config)
     if not wanted.kind.live:
         open_feed(wanted, config, Symbols(), Instruments())
@@ -102,6 +106,9 @@ def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: Progr
     serving = is_live or wishes.stay or wishes.speed > 0 or wishes.port is not None
     run.on_guest = kept.note_guests
     number = run.serve(wishes.port) if serving else None
+    if wishes.beside is not None:
+        run.on_answers = lambda ports: line.phase(_answers(ports))
+        run.answer_beside(wishes.beside)
     run.announce()
     started = monotonic_ns()
     line.restart()
@@ -118,10 +125,16 @@ def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: Progr
     if wishes.announce is not None:
         _announce(wishes.announce, found, number)
     _complain(feed, stop, is_live=is_live, is_whole=is_whole)
+    for line_of_stream in run.streams.complaints():
+        print(line_of_stream, file=sys.stderr)
     if wishes.stay and not stop.is_due:
         line.phase(f"serving on port {number}; Ctrl-C ends")
         stay_until(run, stop)
     return found
+
+
+def _answers(ports: dict[str, int]) -> str:
+    return f"q clients on port {ports['q']}, SQL clients on port {ports['pg']}"
 
 
 def _announce(announce: Announce, found: Summary, number: int | None) -> None:

@@ -19,6 +19,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve:serve", "Answer q and SQL clients on a live or resting data directory."),
     "q": ("q:q", "Ask in q: a console, a script, or one question."),
     "sql": ("sql:sql", "Ask a live or resting data directory in SQL."),
+    "explain": ("explain:explain", "Show what a q or SQL statement reads, and how."),
+    "stream": ("stream:stream", "Run operators: bars, signals, pairs, quality, your own."),
     "journal": ("journal:journal", "Inspect, verify or repair the journal."),
     "hdb": ("hdb:hdb", "Describe history, or import a kdb+ database."),
     "sink": ("sink:sink", "Bring captured rows to Kafka or QuestDB."),

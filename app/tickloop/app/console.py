@@ -5,13 +5,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tickloop.core.errors import TickloopError
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import Completer
 
 _OPENING, _CLOSING = "([{", ")]}"
 QUITS = frozenset({"\\\\", "\\q", "exit 0", "quit", "exit"})
@@ -114,8 +113,8 @@ def _session(
     )  # fmt: skip
 
 
-def _completer(words: Callable[[], Iterable[str]]) -> "Completer":
-    from prompt_toolkit.completion import DynamicCompleter, WordCompleter
+def _completer(words: Callable[[], Iterable[str]]) -> Any:
+    from prompt_toolkit.completion import Completer, DynamicCompleter, WordCompleter
 
     def current() -> Completer:
         try:

@@ -12,16 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.app import known_units
+from tickloop.app.beside import Beside, Wanted
 from tickloop.app.history import History
 from tickloop.app.password_file import read_passwords
 from tickloop.app.publish_rights import read_rights
-from tickloop.core.batch import Batch
+from tickloop.app.streams import Streams, jobs_of
+from tickloop.core.batch import Batch, Slice
 from tickloop.core.catalog import Catalog
 from tickloop.core.clock import WallClock, iso
 from tickloop.core.config import Config
 from tickloop.core.errors import DataDirectoryError, StoreError
 from tickloop.core.symbols import Symbols
 from tickloop.core.user_tables import from_q, from_toml
+from tickloop.streaming.ticks import at_ticks
 from tickloop.tickerplant import flush, manifest
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.directory import DataDirectory, Run
@@ -129,8 +132,11 @@ class PlantRun:
         self.server: Server | None = None
         self.service: PlantService | None = None
         self._rights: Callable[[str, str], bool] = _everybody
+        self.beside: Beside | None = None
         self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
+        self.on_answers: Callable[[dict[str, int]], None] = _no_ports  # told when they are open
         self._flushed_rows = 0
+        self.streams = Streams(jobs_of(config), self.plant, config)
 
     def _plant_settings(self) -> PlantSettings:
         wanted = self.config.plant
@@ -159,6 +165,20 @@ class PlantRun:
         if rows:
             self.store.publish(last)
         return rows
+
+    def publish(self, rows: Slice) -> None:
+        """Publish a feed's rows, and what streams make of them.
+
+        Of a replay's rows, what a tick of the clock causes is logged at that tick.
+        """
+        is_replay = self.streams.are_any and not self._settings.live
+        tick_ns = self.plant.settings.tick_ns if is_replay else 0
+        for tick, part in at_ticks(rows, tick_ns, self.plant.last_time):
+            if tick is not None:
+                self.plant.advance_to(tick)
+                self.streams.pump()
+            self.plant.publish(part)
+            self.streams.pump()
 
     # Serving
 
@@ -189,9 +209,14 @@ class PlantRun:
         self.on_guest()
         return True
 
+    def answer_beside(self, wanted: Wanted) -> None:
+        """Open the ports of q and SQL clients in a process of their own; `poll` hears of it."""
+        self.beside = Beside(self.directory.root, wanted)
+
     def announce(self) -> None:
         """Tell other processes that this one writes here."""
         ports = {"plant": self.server.port} if self.server else {}
+        ports.update(self.beside.ports if self.beside else {})
         self.directory.announce(Run(os.getpid(), iso(WallClock().now()), ports))
 
     def poll(self, timeout_s: float) -> None:
@@ -200,7 +225,11 @@ class PlantRun:
             self.server.poll(0.0 if self.service.has_work else timeout_s)
             self.service.pump()
             self.server.flush()
+        if self.beside is not None and self.beside.poll():
+            self.announce()
+            self.on_answers(self.beside.ports)
         self.plant.tick()
+        self.streams.pump()
 
     # History
 
@@ -260,9 +289,12 @@ class PlantRun:
 
     def close(self) -> None:
         """End the run in order: nothing is left to recover."""
+        self._leave_beside()
         if self.server is not None:
             self.server.close()
+        self.streams.close()
         self.plant.close()
+        self.streams.keep()
         self.flush()
         for _ in self.finish():
             pass
@@ -270,8 +302,14 @@ class PlantRun:
         self.store.rdb.close()
         self.directory.release()
 
+    def _leave_beside(self) -> None:
+        if self.beside is not None:
+            self.beside.close()
+            self.beside = None
+
     def abandon(self) -> None:
         """Let go after a failure; the next run recovers from the log."""
+        self._leave_beside()
         if self.server is not None:
             self.server.close()
         self.plant.journal.abandon()
@@ -285,6 +323,10 @@ def _everybody(user: str, table: str) -> bool:
 
 
 def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+def _no_ports(ports: dict[str, int]) -> None:
     """Nobody wants to know."""
 
 

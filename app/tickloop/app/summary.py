@@ -12,6 +12,7 @@ from tickloop.core.schema import INSTRUMENT, LOG
 from tickloop.ingest.feed import Feed
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.journal import CutTail, logs
+from tickloop.tickerplant.usage import USAGE
 
 # Conditions that say the capture has holes, apart from those that only describe the market.
 GAPS = frozenset({"gaps", "gap_messages", "depth_gap", "lost_packets"})
@@ -78,7 +79,8 @@ def summarise(
     )  # fmt: skip
     times: list[int] = []
     dates: set[str] = set()
-    for table in snapshot.tables:
+    # What was asked is no part of what was captured.
+    for table in snapshot.tables.keys() - {USAGE.name}:
         parts = snapshot.parts(table, columns=("time", "seq"))
         found.rows[table] = sum(len(part) for part in parts)
         dates.update(part.session.isoformat() for part in parts if part.session)
@@ -88,6 +90,7 @@ def summarise(
                 times += [int(values.min()), int(values.max())]  # type: ignore[union-attr]
     if times:
         found.first_time, found.last_time = iso(min(times)), iso(max(times))
+    found.rows = {table: found.rows[table] for table in snapshot.tables if table in found.rows}
     found.dates = sorted(dates)
     found.journal_bytes = sum(log.stat().st_size for log in logs(data / "journal"))
     return found
@@ -125,7 +128,7 @@ def show(found: Summary, *, port: int | None = None) -> None:
     print(f"journal   {_size(found.journal_bytes)}{dates}")
     print(f"data      {found.data}")
     if port:
-        print(f"port      {port} (q IPC, loopback)")
+        print(f"port      {port} (q IPC)")
     if market:
         _try_next(found, market)
 

@@ -32,8 +32,9 @@ class Batch:
 class Slice:
     """What one step of a feed produced: batches of several tables and how their rows interleave.
 
-    Every batch has a column `ordinal` (int64): the row's position among all rows of the slice.
-    The plant turns it into `seq`, so the log has one order over all tables. Rows that a feed
+    Every batch has a column `_place` (int64): the row's position among all rows of the slice. No
+    table's column can have that name. The plant turns it into `seq`, so the log has one order
+    over all tables. Rows that a feed
     emits carry `time` (the feed's clock, never decreasing in ordinal) unless the plant stamps.
     Columns that a batch leaves out are null.
     """
@@ -51,8 +52,8 @@ def slice_of(*batches: Batch) -> Slice:
     numbered = []
     start = 0
     for batch in batches:
-        ordinal = np.arange(start, start + len(batch), dtype=np.int64)
-        numbered.append(Batch(batch.table, {**batch.columns, "ordinal": ordinal}))
+        place = np.arange(start, start + len(batch), dtype=np.int64)
+        numbered.append(Batch(batch.table, {**batch.columns, "_place": place}))
         start += len(batch)
     return Slice(tuple(numbered))
 

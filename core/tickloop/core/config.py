@@ -79,6 +79,9 @@ class QueryConfig:
     workers: int = field(default=0, metadata=_at_least(0, "at once; 0: one more than cores"))
     processes: int = field(default=64, metadata=_at_least(4, "workers, with those kept for one"))
     connections: int = field(default=1000, metadata=_at_least(1, "connections"))
+    nice: int = field(
+        default=10, metadata={"minimum": 0, "maximum": 19, "unit": "priority given up to captures"}
+    )
     rights: str = ""  # a TOML file of what each user may ask and what it may cost
 
 
@@ -88,6 +91,9 @@ class StoreConfig:
 
     flush_rows: int = field(default=4_000_000, metadata=_at_least(1000, "rows"))
     fractional: bool = False  # sizes as floats; crypto feeds ask for it by themselves
+    snapshot_rows: int = field(
+        default=1_000_000, metadata=_at_least(1, "rows between two snapshots of a stream")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,8 @@ class Config:
     sinks: SinksConfig = field(default_factory=SinksConfig)
     schema: str = ""  # a kdb+ schema file (`sym.q` style) with more tables
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> q type
+    # stream -> `operator` (its name or file; by default the stream's name) and its parameters
+    stream: dict[str, dict[str, str | int | float]] = field(default_factory=dict)
 
 
 def load(path: Path | None) -> Config:

@@ -55,3 +55,11 @@ class SinkError(TickloopError):
 
 class SinkAwayError(SinkError):
     """A sink's server does not answer now; rows wait in the journal and it is tried again."""
+
+
+class OperatorError(TickloopError):
+    """A stream's operator cannot be found, loaded or run."""
+
+
+class SnapshotError(OperatorError):
+    """A state's bytes cannot be read, or belong to something else."""

@@ -32,6 +32,12 @@ _S33 = np.uint64(33)
 _S48 = np.uint64(48)
 _LOW16 = np.uint64(0xFFFF)
 
+# FNV-1a of 64 bits: a few lines anywhere, and no seed.
+_FNV_OFFSET = 0xCBF29CE484222325
+_FNV_PRIME = 0x100000001B3
+_MASK_64 = 2**64 - 1
+NULL_SHARD = 0  # rows of no symbol
+
 # The standard deviation of `bell`: four uniform 16-bit numbers, 65536 × sqrt(4 / 12).
 BELL_DEVIATION = 37_837
 # Steps of one mean in `waiting`.
@@ -113,3 +119,14 @@ def seed_of(*parts: int) -> Seed:
         state[0] ^= np.uint64(part & (2**64 - 1))
         state[0] = draw(state)
     return state
+
+
+def shard_of(name: str, shards: int) -> int:
+    """Give the shard of a symbol's name, alike in every language and run; no name is in shard 0."""
+    if not name:
+        return NULL_SHARD
+    value = _FNV_OFFSET
+    for byte in name.encode(errors="surrogateescape"):
+        value = ((value ^ byte) * _FNV_PRIME) & _MASK_64
+    # The low bits of FNV-1a mix worst.
+    return (value ^ value >> 32) % shards

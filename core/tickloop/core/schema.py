@@ -178,6 +178,67 @@ INSTRUMENT = _table(
     Column("strike", Kind.FLOAT),
     Column("put_call", Kind.CHAR, "P or C; blank otherwise"),
 )
+_STREAM = Column("stream", Kind.SYMBOL, "the running operator that wrote the row")
+# What folds wrote says which row made it; (stream, cause, ordinal) is its identity.
+_CAUSED = (
+    Column("cause_time", Kind.INSTANT, "`time` of the row that caused this one", Whose.PLANT),
+    Column("cause", Kind.LONG, "`seq` of the row that caused this one"),
+    Column("ordinal", Kind.LONG, "tells rows of one cause apart; ascends within it"),
+)
+BAR = _table(
+    "bar",
+    Column("interval", Kind.SPAN, "length of a bar by time; null for other bars"),
+    Column("open", Kind.PRICE),
+    Column("high", Kind.PRICE),
+    Column("low", Kind.PRICE),
+    Column("close", Kind.PRICE),
+    Column("volume", Kind.SIZE),
+    Column("vwap", Kind.FLOAT, "mean price weighted by size"),
+    Column("count", Kind.LONG, "trades"),
+    Column("start", Kind.INSTANT, "of the interval, or the first trade's `time`", Whose.PLANT),
+    Column("spread", Kind.FLOAT, "mean of ask - bid weighted by time; null without a quote"),
+    Column("imbalance", Kind.FLOAT, "(bought - sold) / (bought + sold), by the aggressor"),
+    Column("kind", Kind.CHAR, "what ends a bar: T time, N trades, V volume, M money"),
+    Column("threshold", Kind.FLOAT, "trades, shares or money that end a bar; null for time"),
+    _STREAM,
+    *_CAUSED,
+)
+SIGNAL = _table(
+    "signal",
+    Column("name", Kind.SYMBOL, "e.g. mid, ofi, vpin, z, entry_long"),
+    Column("value", Kind.FLOAT),
+    _STREAM,
+    *_CAUSED,
+)
+QUALITY = _table(
+    "quality",
+    Column("interval", Kind.SPAN, "length of the interval that ended"),
+    Column("rows", Kind.LONG, "rows of the feed in the interval"),
+    Column("trades", Kind.LONG),
+    Column("quotes", Kind.LONG),
+    Column("rate", Kind.FLOAT, "rows a second"),
+    Column("gaps", Kind.LONG, "silences longer than the stream's `gap`"),
+    Column("silence", Kind.SPAN, "longest time without a row"),
+    Column("symbols", Kind.LONG, "symbols that have quoted"),
+    Column("stale", Kind.LONG, "of them, without a quote for longer than the stream's `stale`"),
+    Column("crossed", Kind.LONG, "quotes with bid above ask"),
+    Column("locked", Kind.LONG, "quotes with bid equal to ask"),
+    Column("disorder", Kind.LONG, "rows whose venue_time went back"),
+    Column("delay_p50", Kind.SPAN, "`time` - venue_time, at most this for half of the rows"),
+    Column("delay_p99", Kind.SPAN, "at most this for 99 in 100 rows"),
+    Column("delay_max", Kind.SPAN),
+    _STREAM,
+    *_CAUSED,
+)
+DELAY = _table(
+    "delay",
+    Column("interval", Kind.SPAN, "length of the interval that ended"),
+    Column("above", Kind.SPAN, "`time` - venue_time is at least this"),
+    Column("below", Kind.SPAN, "and less than this"),
+    Column("count", Kind.LONG, "rows of the feed"),
+    _STREAM,
+    *_CAUSED,
+)
 CLOCK = _table("clock")
 SYMBOL = _table("symbol", Column("id", Kind.INT, "position in the sym file", nullable=False))
 CONTROL = _table(
@@ -201,12 +262,14 @@ JOURNAL = _table(
 
 MARKET_DATA = (TRADE, QUOTE, DEPTH, BOOK, STATUS, IMBALANCE, INSTRUMENT)
 LOG = (CLOCK, SYMBOL, CONTROL, JOURNAL)
-TABLES = (*MARKET_DATA, *LOG)
+# Rows that operators compute from others; a replay computes them again.
+DERIVED = (BAR, SIGNAL, QUALITY, DELAY)
+TABLES = (*MARKET_DATA, *LOG, *DERIVED)
 
 # The trading tables' names; their columns come with the parts that write them.
 RESERVED_NAMES = frozenset(
     {
-        *("bar", "signal", "news", "order", "parent", "route", "fill", "correction"),
+        *("news", "order", "parent", "route", "fill", "correction"),
         *("position", "limit", "risk", "tca", "latency", "alert"),
     }
 )

@@ -16,12 +16,11 @@ _KINDS: dict[str, Kind] = {
     "second": Kind.SECOND, "time": Kind.MILLI, "string": Kind.TEXT,
 }  # fmt: skip
 # Columns that the plant fills itself. As kdb+tick does, it takes a `time` of any clock-like type
-# and stores an instant; `ordinal` names a row's place while it is on its way into the log.
+# and stores an instant.
 _OWN_COLUMNS: dict[str, tuple[Kind, ...]] = {
     "time": (Kind.INSTANT, Kind.SPAN, Kind.MILLI, Kind.DATETIME),
     "sym": (Kind.SYMBOL,),
     "seq": (Kind.LONG,),
-    "ordinal": (),
 }
 _EMPTIES = {
     "()": Kind.TEXT, "0#`": Kind.SYMBOL, "0#0b": Kind.FLAG, "0#0x00": Kind.BYTE, '0#" "': Kind.CHAR,
@@ -43,7 +42,7 @@ def table(name: str, columns: Mapping[str, Kind]) -> Table:
         raise SchemaError(f"{name}: column name {bad[0]!r} seen; letters, digits and _ expected")
     for key, allowed in _OWN_COLUMNS.items():
         if key in columns and columns[key] not in allowed:
-            expected = " or ".join(q.TYPES[kind] for kind in allowed) or "another name"
+            expected = " or ".join(q.TYPES[kind] for kind in allowed)
             seen = q.TYPES[columns[key]] or "string"
             raise SchemaError(f"{name}.{key}: {seen} seen, {expected} expected")
     return Table(

@@ -73,7 +73,7 @@ class Decoded:
     def columns(self, at: Ints, numbers: Ints, ids: Ids) -> Columns:
         """Make what all tables share, for rows that come from the frames `at`."""
         return {
-            "ordinal": at,
+            "_place": at,
             "time": self.times[at],
             "sym": ids.instruments[numbers],
             "ex": np.full(len(at), ids.ex, dtype=np.int32),
@@ -144,7 +144,7 @@ def _instruments(
     numbers = np.array([number for _, number in fresh], dtype=np.int64)
     shared = decoded.columns(at, numbers, ids)
     return {
-        **{name: shared[name] for name in ("ordinal", "time", "sym")},
+        **{name: shared[name] for name in ("_place", "time", "sym")},
         "kind": ids.kinds[numbers],
         "price_unit": np.full(len(fresh), units[0], dtype=np.int32),
         "size_unit": np.full(len(fresh), units[1], dtype=np.int32),
@@ -188,9 +188,9 @@ def slices_of(
 
 
 def _part(table: Table, columns: Columns, start: int, end: int) -> Batch:
-    first, last = np.searchsorted(columns["ordinal"], [start, end])
+    first, last = np.searchsorted(columns["_place"], [start, end])
     part = {name: values[first:last] for name, values in columns.items()}
-    part["ordinal"] = part["ordinal"].astype(np.int64) * RANKS + RANK[table]
+    part["_place"] = part["_place"].astype(np.int64) * RANKS + RANK[table]
     return Batch(table, part)
 
 

@@ -23,10 +23,10 @@ BOOK_RANK, TRADE_RANK, DEPTH_RANK, QUOTE_RANK = 16, 24, 32, 40
 
 # The first column of each table in a block; the names after it follow in order.
 LONGS: tuple[tuple[str, ...], ...] = (
-    ("ordinal", "time", "venue_time", "order_id", "price", "size", "ref_order_id"),
-    ("ordinal", "time", "venue_time", "price", "size", "trade_id"),
-    ("ordinal", "time", "venue_time", "price", "size"),
-    ("ordinal", "time", "venue_time", "bid", "ask", "bsize", "asize"),
+    ("_place", "time", "venue_time", "order_id", "price", "size", "ref_order_id"),
+    ("_place", "time", "venue_time", "price", "size", "trade_id"),
+    ("_place", "time", "venue_time", "price", "size"),
+    ("_place", "time", "venue_time", "bid", "ask", "bsize", "asize"),
 )
 INTS: tuple[tuple[str, ...], ...] = (
     ("sym", "mpid"),

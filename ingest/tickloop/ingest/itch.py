@@ -277,7 +277,7 @@ def _by_table(batches: list[Batch]) -> list[Batch]:
     joined = []
     for table in dict.fromkeys(batch.table for batch in batches):
         batch = concatenate([other for other in batches if other.table is table])
-        order = np.argsort(batch.columns["ordinal"], kind="stable")
+        order = np.argsort(batch.columns["_place"], kind="stable")
         columns = {name: values[order] for name, values in batch.columns.items()}
         joined.append(Batch(table, columns))
     return joined
@@ -288,7 +288,7 @@ def _between(batches: list[Batch], span: tuple[int, int]) -> list[Batch]:
     cut = []
     for batch in batches:
         keys = np.array(span, dtype=np.int64) * KEYS_PER_MESSAGE
-        first, last = np.searchsorted(batch.columns["ordinal"], keys)
+        first, last = np.searchsorted(batch.columns["_place"], keys)
         columns = {name: values[first:last] for name, values in batch.columns.items()}
         cut.append(Batch(batch.table, columns))
     return cut

@@ -81,7 +81,7 @@ class OtherRows:
     ) -> Batch:
         """Make the batch of one type's messages, given as rows of a byte matrix."""
         fields = messages.view(MESSAGES[kind])[:, 0]
-        columns: Columns = {"time": time, "sym": sym, "ordinal": ordinal}
+        columns: Columns = {"time": time, "sym": sym, "_place": ordinal}
         if kind == "R":
             columns.update(self._instrument(fields))
             return Batch(INSTRUMENT, columns)
@@ -101,7 +101,7 @@ class OtherRows:
         ordinal: npt.NDArray[np.int64],
     ) -> Batch:
         """Make rows for instruments that no directory message has described."""
-        columns: Columns = {"time": time, "sym": sym, "ordinal": ordinal}
+        columns: Columns = {"time": time, "sym": sym, "_place": ordinal}
         return Batch(INSTRUMENT, {**columns, **self._units(len(sym))})
 
     def _units(self, rows: int) -> Columns:

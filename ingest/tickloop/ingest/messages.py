@@ -50,7 +50,7 @@ class Messages:
         stamps: dict[str, npt.NDArray[np.generic]] = {"time": self.time, "sym": self.sym}
         if table is not INSTRUMENT:
             stamps |= {"ex": self.ex, "venue_time": self.venue_time}
-        return Batch(table, {**stamps, **columns, "ordinal": self.number * RANKS + rank})
+        return Batch(table, {**stamps, **columns, "_place": self.number * RANKS + rank})
 
 
 @kernel("int64(int64[::1], int64)")
@@ -79,7 +79,7 @@ def slices_of(batches: Sequence[Batch], messages: Messages, rule: CutRule) -> It
     while start < len(messages):
         end = cut_end(messages.time, start, rule)
         limit = (int(messages.number[end - 1]) + 1) * RANKS
-        tails = [int(np.searchsorted(batch.columns["ordinal"], limit)) for batch in batches]
+        tails = [int(np.searchsorted(batch.columns["_place"], limit)) for batch in batches]
         parts = [
             Batch(batch.table, {name: values[head:tail] for name, values in batch.columns.items()})
             for batch, head, tail in zip(batches, heads, tails, strict=True)

@@ -54,6 +54,8 @@ class Channels:
         """Find destinations that carry messages of the session and are not judged yet."""
         met = packets[DESTINATION]
         judged = _among(met, self._lines | set(self._others))
+        if judged.all():
+            return set()
         columns = np.flatnonzero(~judged & (packets[LENGTH] >= HEADER))
         heads = buffer[packets[OFFSET, columns][:, np.newaxis] + np.arange(HEADER)]
         counts = heads[:, -2].astype(np.int64) << 8 | heads[:, -1]
@@ -63,6 +65,10 @@ class Channels:
         return set(np.unique(met[columns[telling]]).tolist())
 
     def _judge(self, buffer: Bytes, packets: Integers, session: bytes, fresh: set[int]) -> None:
+        if not self._lines and len(fresh) == 1:
+            # One destination, as in most captures: nothing to compare.
+            self._lines |= fresh
+            return
         told: dict[int, Told] = {}
         for destination, sequence, message in _messages(buffer, packets, session):
             told.setdefault(destination, {}).setdefault(sequence, message)
@@ -84,6 +90,8 @@ class Channels:
             self._others[destination] = name if named else "other_channels"
 
     def _kept(self, packets: Integers) -> Integers:
+        if not self._others:
+            return packets
         left_out = _among(packets[DESTINATION], set(self._others))
         if not left_out.any():
             return packets

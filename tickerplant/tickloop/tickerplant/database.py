@@ -5,6 +5,7 @@ because a flush or a merge may remove their files; partitions are opened when th
 because rows of a partition beyond the manifest's `merged` do not count anyway.
 """
 
+import os
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -133,6 +134,7 @@ class Database:
         self._names: list[str] = []
         self._names_bytes = 0
         self._usage = UsageReader(root)
+        self._manifest_path = str(root / manifests.NAME)
         self._only = only
 
     @property
@@ -173,7 +175,7 @@ class Database:
     def moment(self) -> tuple[object, ...]:
         """Give what changes whenever a new snapshot would differ from the last; microseconds."""
         published = 0 if self._rdb is None else self._rdb.published
-        return _signature(self.root / manifests.NAME), published, self._usage.moment()
+        return _signature(self._manifest_path), published, self._usage.moment()
 
     def _pin(self, manifest: Manifest) -> Snapshot:
         today: dict[str, list[RdbPart]] = {}
@@ -235,9 +237,9 @@ class Database:
         return self._manifest
 
 
-def _signature(path: Path) -> _Signature | None:
+def _signature(path: Path | str) -> _Signature | None:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - asked before every query
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size

@@ -1,4 +1,4 @@
-"""A journal as a feed: rows as they were recorded, without the log's own."""
+"""A journal as a feed: its inputs as recorded, without the log's own rows and derived ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from tickloop.core.batch import Batch, Slice
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import CorruptJournalError, FeedError
 from tickloop.core.interleave import interleave
-from tickloop.core.schema import INSTRUMENT, LOG
+from tickloop.core.schema import DERIVED, INSTRUMENT, LOG
 from tickloop.core.symbols import Symbols
 from tickloop.ingest.feed import CutRule, Health
 from tickloop.tickerplant.foreign_log import is_foreign
@@ -18,7 +18,8 @@ from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.recovery import LogReader
 from tickloop.tickerplant.scan import ROWS, TABLE_INDEX, Found, Outcome
 
-_OWN = frozenset(table.name for table in LOG)
+# What operators computed names its cause by a seq of that log; streams compute it again.
+_LEFT_OUT = frozenset(table.name for table in (*LOG, *DERIVED))
 
 
 class JournalFeed:
@@ -83,7 +84,7 @@ class JournalFeed:
                 held, rows = [], 0
             last = max(last, int(batch.columns["seq"][-1]))
             self.messages += 1
-            if name not in _OWN:
+            if name not in _LEFT_OUT:
                 held.append(batch)
                 rows += int(found.messages[index, ROWS])
         if held:
@@ -101,7 +102,7 @@ def _joined(batches: list[Batch]) -> Batch:
     columns = {
         name: np.concatenate([batch.columns[name] for batch in batches]) for name in table.names
     }
-    columns["ordinal"] = columns.pop("seq")
+    columns["_place"] = columns.pop("seq")
     if table is INSTRUMENT:
         columns["size_unit"] = columns["size_unit"].astype(np.int64)
     return Batch(table, columns)

@@ -71,9 +71,12 @@ def decode_parted(raw: bytes, *, rows: int, name: str) -> Parted:
 def _tiles(parted: Parted, rows: int) -> bool:
     if parted.rows != rows or not len(parted.ids):
         return parted.rows == rows == 0
+    # Rows lie in the order of names where kdb+ sorted them, which need not be that of ids.
+    by_row = np.argsort(parted.starts, kind="stable")
+    starts, stops = parted.starts[by_row], parted.stops[by_row]
     return bool(
-        parted.starts[0] == 0
-        and (parted.starts[1:] == parted.stops[:-1]).all()
+        starts[0] == 0
+        and (starts[1:] == stops[:-1]).all()
         and (parted.stops > parted.starts).all()
         and (parted.ids[1:] > parted.ids[:-1]).all()
     )

@@ -91,6 +91,11 @@ class Plant:
         """Rows that got a later `time` than their own, because the log was past it."""
         return self._stamper.raised
 
+    @property
+    def last_time(self) -> int:
+        """The `time` of the last row."""
+        return self._stamper.last_time
+
     def today_ns(self) -> int:
         """Give the UTC midnight that publishers' timespans count from."""
         now = self._clock.now() if self.settings.live else max(self._stamper.last_time, 0)
@@ -146,8 +151,8 @@ class Plant:
         batches = [
             self._surfacer.surface(
                 batch,
-                stamps.times[batch.columns["ordinal"]],
-                first + stamps.ordinals[batch.columns["ordinal"]],
+                stamps.times[batch.columns["_place"]],
+                first + stamps.ordinals[batch.columns["_place"]],
             )
             for batch in rows.batches
             if len(batch)
@@ -239,6 +244,17 @@ class Plant:
         now = self._clock.now()
         self._roll_to(now)
         self._log_tick(now)
+
+    def advance_to(self, time: int) -> None:
+        """Let a replay's time come to an instant: a clock row is logged if a new tick began.
+
+        The rows that follow are logged as if it had come with them.
+        """
+        assert not self._is_offering, "a subscriber published while it was offered rows"
+        self._flush_rows()
+        if time > self._stamper.last_time:
+            self._roll_to(time)
+            self._log_tick(time)
 
     def _log_tick(self, now: int) -> None:
         """Log a clock row if `now` is in a new tick, and find out when the next one is due."""

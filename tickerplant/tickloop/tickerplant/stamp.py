@@ -74,7 +74,7 @@ class Stamper:
             for batch in rows.batches:
                 own = batch.columns.get("time")
                 if own is not None:
-                    times[batch.columns["ordinal"]] = own
+                    times[batch.columns["_place"]] = own
         else:
             times = np.full(total, now, dtype=np.int64)
         if total and times[0] < self.last_time:

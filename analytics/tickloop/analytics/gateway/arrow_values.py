@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tickloop.analytics.gateway.numpy_values import datetimes, since_1970
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.interned import INTERNED
 from tickloop.analytics.q.values import (
@@ -24,13 +25,15 @@ from tickloop.analytics.q.values import (
     plain,
     text_of,
 )
-from tickloop.core.clock import EPOCH_DATE, EPOCH_UNIX_NS
+from tickloop.core.clock import EPOCH_DATE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _UNIX_DAYS = (EPOCH_DATE - date(1970, 1, 1)).days
-_DAY_NS = 86_400_000_000_000
+_UNIX_MONTHS = 360
+_INFINITE_INT = 2**31 - 1
+_MONTHS_MAX = 12 * 5_000_000
 _INFINITE = 2**63 - 1
 
 
@@ -129,19 +132,32 @@ def _temporal(kind: QType, data: Array) -> tuple[Array, "pa.DataType | None"]:
     import pyarrow as pa
 
     if kind is QType.TIMESTAMP:
-        is_infinite = np.abs(data) == _INFINITE
-        return np.where(is_infinite, data, data + EPOCH_UNIX_NS), pa.timestamp("ns", tz="UTC")
+        return since_1970(data), pa.timestamp("ns", tz="UTC")
     if kind is QType.DATE:
-        return data + np.int32(_UNIX_DAYS), pa.date32()
+        return _days(data.astype(np.int64) + _UNIX_DAYS, data), pa.date32()
     if kind is QType.MONTH:
-        first = (data.astype("datetime64[M]").astype(np.int64) + 360).astype("datetime64[M]")
-        return first.astype("datetime64[D]").astype(np.int32), pa.date32()
+        # Months beyond the calendar of 32-bit days are as far as it goes.
+        near = np.clip(data.astype(np.int64) + _UNIX_MONTHS, -_MONTHS_MAX, _MONTHS_MAX)
+        days = near.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+        return _days(days, data), pa.date32()
     if kind is QType.DATETIME:
-        whole = np.rint(np.nan_to_num(data) * _DAY_NS).astype(np.int64)
-        return whole + EPOCH_UNIX_NS, pa.timestamp("ns", tz="UTC")
+        return datetimes(data), pa.timestamp("ns", tz="UTC")
     if kind in _SPAN_NS:
-        return data.astype(np.int64) * _SPAN_NS[kind], pa.duration("ns")
+        scaled = data.astype(np.int64)
+        if kind is not QType.TIMESPAN:
+            # What nanoseconds cannot count is infinite, as q's infinities are.
+            count_max = min(_INFINITE // _SPAN_NS[kind], _INFINITE_INT - 1)
+            infinite = np.abs(scaled) > count_max
+            scaled = np.where(infinite, np.sign(scaled) * _INFINITE, scaled * _SPAN_NS[kind])
+        return scaled, pa.duration("ns")
     return data, None
+
+
+def _days(days: Array, given: Array) -> Array:
+    """Narrow days to 32 bits: what does not fit is infinite, as q's infinities are."""
+    infinite = np.abs(given.astype(np.int64)) == _INFINITE_INT
+    far = np.where(infinite, np.sign(given.astype(np.int64)) * _INFINITE_INT, days)
+    return np.clip(far, -_INFINITE_INT, _INFINITE_INT).astype(np.int32)
 
 
 _SPAN_NS = {

@@ -12,7 +12,7 @@ from tickloop.analytics.q.console import show
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.values import Nil, names_of
 
-_MINE = Rights(outside=True, memory_mib=1 << 20)
+_MINE = Rights(outside=True, share=True, memory_mib=1 << 20)
 
 
 class Asker(Protocol):

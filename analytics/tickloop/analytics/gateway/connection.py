@@ -1,19 +1,23 @@
 """`connect`: one way to ask a data directory and a running server alike."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Generator, Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from tickloop.analytics.gateway.result import Result
+from tickloop.analytics.gateway.row_streams import STREAM_NEXT, STREAM_Q, STREAM_SQL
+from tickloop.analytics.gateway.sql_arguments import with_arguments
 from tickloop.analytics.q.convert import to_value
 from tickloop.analytics.q.values import Value
 from tickloop.analytics.q.wire import from_wire, to_wire
-from tickloop.core.errors import QueryError
 from tickloop.tickerplant import q_values as wire
 
 ADDRESS = re.compile(r"(?:(?P<login>[^@/]*)@)?(?P<host>[^/:@]+|\[[0-9a-fA-F:]+\]):(?P<port>\d+)")
+# Results one after another; `close` ends what makes them.
+Results = Generator[Result, None, None]
 
 
 class _Way(Protocol):
@@ -25,6 +29,14 @@ class _Way(Protocol):
 
     def sql(self, text: str) -> Result:
         """Answer SQL."""
+        ...
+
+    def stream_q(self, text: str, arguments: list[Value], rows: int) -> Results:
+        """Answer q text in blocks."""
+        ...
+
+    def stream_sql(self, text: str, rows: int) -> Results:
+        """Answer SQL in blocks."""
         ...
 
     def close(self) -> None:
@@ -49,6 +61,19 @@ class Connection:
     def sql(self, text: str, *arguments: object) -> Result:
         """Ask in SQL; each `?` in it stands for an argument."""
         return self._way.sql(with_arguments(text, arguments))
+
+    def stream_q(self, text: str, *arguments: object, rows: int = 100_000) -> Results:
+        """Ask in q for more than fits memory: results of at most `rows` rows, one after another.
+
+        A select from a partitioned table whose rows depend on nothing but themselves is answered
+        piece by piece; other answers are made whole where they are made. It is another session
+        than that of `q`, without its variables.
+        """
+        return self._way.stream_q(text, [to_value(argument) for argument in arguments], rows)
+
+    def stream_sql(self, text: str, *arguments: object, rows: int = 100_000) -> Results:
+        """Ask in SQL for more than fits memory: results of at most `rows` rows each."""
+        return self._way.stream_sql(with_arguments(text, arguments), rows)
 
     def close(self) -> None:
         """End the connection; its variables go with it."""
@@ -92,7 +117,7 @@ class _Local:
         from tickloop.tickerplant.database import Database
 
         Database(root)  # a directory that is none is refused now
-        self._rights = Rights(outside=True)
+        self._rights = Rights(outside=True, share=True)
         self._shared = Shared(root)
         self._engine = Engine(self._shared, self._rights)
 
@@ -102,6 +127,20 @@ class _Local:
 
     def sql(self, text: str) -> Result:
         return Result.of_arrow(self._shared.sql(self._rights).query(text))
+
+    def stream_q(self, text: str, arguments: list[Value], rows: int) -> Results:
+        from tickloop.analytics.gateway.engine import Engine
+
+        engine = Engine(self._shared, self._rights)
+        try:
+            for block in engine.stream_q(text, arguments, rows):
+                yield Result(block)
+        finally:
+            engine.forget()
+
+    def stream_sql(self, text: str, rows: int) -> Results:
+        for table in self._engine.stream_sql(text, rows):
+            yield Result.of_arrow(table)
 
     def close(self) -> None:
         self._shared.close()
@@ -113,7 +152,8 @@ class _Remote:
     def __init__(self, host: str, port: int, user: str, password: str) -> None:
         from tickloop.tickerplant.q_client import QClient
 
-        self._client = QClient(host, port, user=user, password=password, timeout_s=86_400.0)
+        self._open = partial(QClient, host, port, user=user, password=password, timeout_s=86_400.0)
+        self._client = self._open()
 
     def q(self, text: str, arguments: list[Value]) -> Value:
         asked: wire.Value = wire.chars(text)
@@ -123,6 +163,21 @@ class _Remote:
 
     def sql(self, text: str) -> Result:
         return Result(self._ask(wire.items(wire.symbol(".s.e"), wire.chars(text))))
+
+    def stream_q(self, text: str, arguments: list[Value], rows: int) -> Results:
+        return self._stream(STREAM_Q, text, rows, map(to_wire, arguments))
+
+    def stream_sql(self, text: str, rows: int) -> Results:
+        return self._stream(STREAM_SQL, text, rows, ())
+
+    def _stream(self, call: str, text: str, rows: int, arguments: Iterable[wire.Value]) -> Results:
+        """Take blocks over a connection of their own, so that questions can go on meanwhile."""
+        with self._open() as client:
+            opening = (wire.symbol(call), wire.chars(text), wire.long(rows), *arguments)
+            client.call(wire.items(*opening))
+            following = wire.items(wire.symbol(STREAM_NEXT), wire.IDENTITY)
+            while (block := client.call(following)) != wire.IDENTITY:
+                yield Result(from_wire(block, _function))
 
     def _ask(self, asked: wire.Value) -> Value:
         return from_wire(self._client.call(asked), _function)
@@ -135,45 +190,3 @@ def _function(source: str, namespace: str) -> Value:
     from tickloop.analytics.q.values import Lambda
 
     return Lambda(source, (), None, namespace)
-
-
-def with_arguments(text: str, arguments: tuple[object, ...]) -> str:
-    """Write arguments where `?` stands in a statement, outside of quotes and comments."""
-    if not arguments:
-        return text
-    left = list(map(_literal, arguments))
-    pieces = []
-    for piece in _PIECES.findall(text):
-        if piece == "?":
-            if not left:
-                raise QueryError(f"more `?` than the {len(arguments)} arguments")
-            piece = left.pop(0)
-        pieces.append(piece)
-    if left:
-        raise QueryError(f"{len(arguments)} arguments given, {len(left)} too many for the `?` seen")
-    return "".join(pieces)
-
-
-_PIECES = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|.", re.DOTALL)
-
-
-def _literal(given: object) -> str:
-    from datetime import date, datetime, time
-
-    if given is None:
-        return "NULL"
-    if isinstance(given, bool):
-        return "TRUE" if given else "FALSE"
-    if isinstance(given, int | float):
-        return f"'{given}'::DOUBLE" if isinstance(given, float) else str(given)
-    kinds: list[tuple[type, str, Callable[[object], str]]] = [
-        (datetime, "TIMESTAMP_NS", str),
-        (date, "DATE", str),
-        (time, "TIME", str),
-        (str, "VARCHAR", str),
-    ]
-    for kind, name, spell in kinds:
-        if isinstance(given, kind):
-            quoted = spell(given).replace("'", "''")
-            return f"'{quoted}'::{name}"
-    raise QueryError(f"{type(given).__name__} seen, which cannot stand in SQL; write it as text")

@@ -1,16 +1,27 @@
 """One connection's questions: q or SQL over a database, with a user's rights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.gateway.arrow_values import whole_sums
 from tickloop.analytics.gateway.rights import Rights
+from tickloop.analytics.gateway.row_streams import (
+    STREAM_CALLS,
+    STREAM_NEXT,
+    STREAM_Q,
+    limited,
+    sql_tables,
+    sql_values,
+)
 from tickloop.analytics.gateway.sessions import Language
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.values import (
+    NIL,
+    Atom,
     Dictionary,
+    Nil,
     Value,
     count_of,
     is_function,
@@ -22,6 +33,8 @@ from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.q_probes import CONTEXT_MARKER, FUNCTION_MARKER, SQL_LOADED
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from tickloop.analytics.sql import SqlSession
 
 SQL_PREFIX = "s)"
@@ -82,21 +95,44 @@ class Engine:
         self._shared = shared
         self._rights = rights
         self._language: Language | None = None
+        self._stream: Iterator[Value] | None = None
 
     @property
     def has_state(self) -> bool:
         """Tell whether the connection has variables, so that only this engine can go on."""
+        return self._stream is not None or self._has_variables
+
+    @property
+    def _has_variables(self) -> bool:
         return self._language is not None and self._language.has_state
 
     def evaluate(self, request: object, user: str) -> wire.Value:
         """Answer a decoded request; QueryError becomes the peer's error."""
+        assert isinstance(request, wire.Value), type(request)
+        text = wire.text_of(request)
+        if text is not None:
+            return self.evaluate_text(text)
         probe = self._probe(request)
         if probe is not None:
             return probe
-        assert isinstance(request, wire.Value), type(request)
-        value = self._answer(request)
-        self._check(value)
-        return to_wire(value)
+        return to_wire(self._checked(lambda: self._answer(request)))
+
+    def evaluate_text(self, text: str) -> wire.Value:
+        """Answer q text, or SQL after `s)`, as it travels."""
+        if text == SQL_LOADED:
+            return wire.boolean(True)
+        return to_wire(self._checked(lambda: self.text(text)))
+
+    def _checked(self, answer: Callable[[], Value]) -> Value:
+        """Answer within the user's limits; one who may not assign has nothing left of it."""
+        try:
+            value = answer()
+            self._check(value)
+        except BaseException:
+            if not self._rights.write and self._has_variables:
+                self.forget()
+            raise
+        return value
 
     def interrupt(self) -> None:
         """Stop what runs, if it can be stopped; safe from a signal's handler."""
@@ -104,7 +140,8 @@ class Engine:
             self._language.interrupt()
 
     def forget(self) -> None:
-        """Drop every variable."""
+        """Drop every variable, and what is streamed."""
+        self._stream = None
         if self._language is not None:
             self._shared.take_back(self._rights, self._language)
         self._language = None
@@ -117,14 +154,12 @@ class Engine:
         return self._language
 
     def _answer(self, request: wire.Value) -> Value:
-        text = wire.text_of(request)
-        if text is not None:
-            return self.text(text)
         name = wire.name_of(request)
         if name is not None:
             return self.language.get(name)
         if isinstance(request, wire.List) and request.items:
             return self._call(request)
+        self.language.begin()
         return from_wire(request, self._function)
 
     def text(self, text: str) -> Value:
@@ -144,6 +179,10 @@ class Engine:
         head = wire.text_of(request.items[0]) or wire.name_of(request.items[0])
         if head in SQL_CALLS:
             return self._sql_call(request.items[1:])
+        if head in STREAM_CALLS:
+            return self._stream_call(head, request.items[1:])
+        # Functions that travel by number are looked up as well.
+        self.language.begin()
         arguments = [from_wire(item, self._function) for item in request.items[1:]]
         if wire.text_of(request.items[0]) is not None:
             function = self.language.eval(head or "")
@@ -163,10 +202,56 @@ class Engine:
             raise QError("nyi", "SQL parameters; write the values into the statement")
         return self.sql(statement)
 
+    # Answers in pieces
+
+    def stream_q(self, text: str, arguments: Sequence[Value], rows: int) -> Iterator[Value]:
+        """Answer q text in blocks of at most `rows` rows."""
+        from tickloop.analytics.q.row_stream import blocks
+
+        language = self.language
+        language.begin()
+        return limited(blocks(language.session, text, arguments, rows), self._rights.rows)
+
+    def stream_sql(self, text: str, rows: int) -> "Iterator[pa.Table]":
+        """Answer SQL in Arrow tables of at most `rows` rows."""
+        return sql_tables(self._shared.sql(self._rights), text, rows)
+
+    def _stream_call(self, call: str, given: Sequence[wire.Value]) -> Value:
+        if call == STREAM_NEXT:
+            return self._next_block()
+        text = wire.text_of(given[0]) if given else None
+        rows = from_wire(given[1]) if len(given) > 1 else NIL
+        if text is None or not isinstance(rows, Atom) or not isinstance(rows.value, int):
+            raise QError("type", f"({call}; text; rows of a block) expected")
+        if call == STREAM_Q:
+            self.language.begin()
+            arguments = [from_wire(item, self._function) for item in given[2:]]
+            self._stream = self.stream_q(text, arguments, rows.value)
+        else:
+            session = self._shared.sql(self._rights)
+            self._stream = limited(sql_values(session, text, rows.value), self._rights.rows)
+        return NIL
+
+    def _next_block(self) -> Value:
+        if self._stream is None:
+            raise QError("stream", "nothing is streamed; begin with .stream.q or .stream.sql")
+        if self._language is not None:
+            self._language.begin()
+        try:
+            block = next(self._stream, NIL)
+        except BaseException:
+            self._stream = None
+            raise
+        if isinstance(block, Nil):
+            self._stream = None
+        return block
+
     def _function(self, source: str, namespace: str) -> Value:
         return self.language.eval(source)
 
     def _check(self, value: Value) -> None:
+        if not self._rights.write and self._has_variables:
+            raise QError("noupdate", "this user may not assign variables; ask without assigning")
         rows = count_of(value)
         if rows > self._rights.rows:
             raise QError(
@@ -174,16 +259,10 @@ class Engine:
                 f"{rows:,} rows in the answer, at most {self._rights.rows:,} for this user;"
                 " select fewer, or take a part with `sublist`",
             )
-        if not self._rights.write and self.has_state:
-            self.forget()
-            raise QError("noupdate", "this user may not assign variables; ask without assigning")
 
     # What clients ask on connecting, before a person asked anything.
 
     def _probe(self, request: object) -> wire.Value | None:
-        if isinstance(request, wire.Vector):
-            is_probe = len(request) == len(SQL_LOADED) and wire.text_of(request) == SQL_LOADED
-            return wire.boolean(True) if is_probe else None
         if not isinstance(request, wire.List) or len(request.items) != 2:
             return None
         text, name = wire.text_of(request.items[0]), wire.name_of(request.items[1])
@@ -209,7 +288,7 @@ class Engine:
             return wire.symbol(FUNCTION_MARKER)
         if isinstance(value, Dictionary) and name.startswith("."):
             return wire.symbol(CONTEXT_MARKER)
-        return to_wire(value)
+        return to_wire(self._checked(lambda: value))
 
 
 def shown(request: wire.Value) -> str:
@@ -219,5 +298,8 @@ def shown(request: wire.Value) -> str:
         head = wire.text_of(request.items[0]) or wire.name_of(request.items[0])
         if head is None and isinstance(request.items[0], wire.Lambda):
             head = request.items[0].source
+        if head in STREAM_CALLS and len(request.items) > 1:
+            asked = wire.text_of(request.items[1])
+            return f"{head} {asked or ''}".strip()[:2000]
         text = f"({head or 'a value'}; {len(request.items) - 1} arguments)"
     return (text or "a value")[:2000]

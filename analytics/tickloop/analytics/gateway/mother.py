@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tickloop.analytics.gateway.engine import Shared
 from tickloop.analytics.gateway.lease import Word, receive, spell
-from tickloop.analytics.gateway.limits import die_with_parent
+from tickloop.analytics.gateway.limits import die_with_parent, give_way
 from tickloop.analytics.gateway.pool import STOP_SIGNAL
 from tickloop.analytics.gateway.rights import Rights
 from tickloop.analytics.gateway.slot import Slot
@@ -21,15 +21,12 @@ from tickloop.analytics.q import standard
 from tickloop.core.errors import TickloopError
 from tickloop.core.kernel import warm_up
 
-# Behind the capture and behind the gateway itself.
-_NICE = 5
-
 
 def main() -> None:
     """Fork a worker for each message on the socket that was inherited; end when it ends."""
     control = socket.socket(fileno=int(sys.argv[1]))
     root = Path(sys.argv[2])
-    os.nice(_NICE)
+    give_way(int(sys.argv[3]))
     # A person's Ctrl-C is for the gateway, which ends its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     standard.load()
@@ -38,7 +35,8 @@ def main() -> None:
     warm_up()
     # pyarrow's allocator keeps a thread that nothing here uses, and takes care of forks itself.
     warnings.filterwarnings("ignore", "This process", DeprecationWarning)
-    control.send(spell(Word.READY))
+    with suppress(BrokenPipeError):  # nobody waits any more: the next read says so
+        control.send(spell(Word.READY))
     while True:
         raw, fds = receive(control, 2)
         if not raw:

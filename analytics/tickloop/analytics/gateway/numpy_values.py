@@ -22,6 +22,7 @@ from tickloop.analytics.q.values import (
     plain,
     text_of,
 )
+from tickloop.core.clock import EPOCH_UNIX_NS
 
 _UNITS = {
     QType.TIMESTAMP: "datetime64[ns]", QType.DATE: "datetime64[D]", QType.MONTH: "datetime64[M]",
@@ -34,6 +35,7 @@ _EPOCHS = {
     QType.MONTH: np.datetime64("2000-01", "M"),
 }
 _DAY_NS = 86_400_000_000_000
+_INFINITE = 2**63 - 1
 
 
 def numpy_of(value: Value) -> Any:
@@ -91,15 +93,44 @@ def array_of(value: Vector) -> Array:
     if kind is QType.CHAR:
         return data.view("S1")
     if kind is QType.DATETIME:
-        whole = np.rint(np.nan_to_num(data) * _DAY_NS).astype(np.int64)
-        made = _EPOCHS[QType.TIMESTAMP] + whole.astype("timedelta64[ns]")
-        return np.where(np.isnan(data), np.datetime64("NaT", "ns"), made)
+        return datetimes(data).view("datetime64[ns]")
     if kind not in _UNITS:
         return data
     unit = _UNITS[kind]
     wide = np.where(data == NULLS[kind], np.int64(-(2**63)), data.astype(np.int64))
     if kind not in _EPOCHS:
         return wide.astype(unit)
+    if kind is QType.TIMESTAMP:
+        return since_1970(data).view(unit)
     # NaT plus anything is NaT.
     moved: Array = _EPOCHS[kind] + wide.astype(unit.replace("datetime", "timedelta"))
+    return moved
+
+
+def since_1970(data: Array) -> Array:
+    """Give instants since 2000 as instants since 1970; what is beyond 64 bits is infinite."""
+    moved: Array = data + EPOCH_UNIX_NS
+    moved[data > _INFINITE - EPOCH_UNIX_NS] = _INFINITE
+    is_least = data <= -_INFINITE  # the null, which is NaT's number, and minus infinity
+    moved[is_least] = data[is_least]
+    return moved
+
+
+def datetimes(data: Array) -> Array:
+    """Give days and fractions since 2000 as nanoseconds since 1970; NaT for the null.
+
+    What is beyond the nanoseconds of 64 bits is as far as they go.
+    """
+    days = data.astype(np.float64)
+    scaled = np.where(np.isnan(days), 0.0, days) * _DAY_NS + EPOCH_UNIX_NS
+    is_far = np.abs(scaled) >= float(_INFINITE)
+    whole = _exact(days, is_far)
+    whole[is_far] = np.where(scaled[is_far] > 0, _INFINITE, -_INFINITE)
+    whole[np.isnan(days)] = -(2**63)
+    return whole
+
+
+def _exact(days: Array, is_far: Array) -> Array:
+    known = np.where(np.isnan(days) | is_far, 0.0, days)
+    moved: Array = np.rint(known * _DAY_NS).astype(np.int64) + EPOCH_UNIX_NS
     return moved

@@ -28,10 +28,14 @@ STOP_SIGNAL = signal.SIGUSR1
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """How many workers answer, and how many processes there may be with those that are kept."""
+    """How many workers answer, and how many processes there may be with those that are kept.
+
+    `nice` is how far all of them give way to other processes, 0 to 19.
+    """
 
     workers: int
     processes: int
+    nice: int
 
 
 @dataclass(eq=False)
@@ -119,7 +123,7 @@ class Pool(Generic[Holder]):
         with theirs:
             # Our own interpreter and module, with a number and a path as arguments.
             mother = subprocess.Popen(  # noqa: S603
-                [*self._command, str(theirs.fileno()), str(self._root)],
+                [*self._command, str(theirs.fileno()), str(self._root), str(self.limits.nice)],
                 pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         return mother, ours

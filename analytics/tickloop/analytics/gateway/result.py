@@ -47,10 +47,18 @@ class Result:
         return self._table
 
     def pandas(self) -> "pd.DataFrame":
-        """Give a pandas frame; the keys of a keyed table are its index."""
+        """Give a pandas frame; the keys of a keyed table are its index.
+
+        Whole numbers and booleans with nulls have pandas' nullable types, which keep each digit.
+        """
         from tickloop.analytics.result import plain
 
-        frame: pd.DataFrame = plain(self.arrow()).to_pandas()
+        table = plain(self.arrow())
+        frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+        for position, column in enumerate(table.columns):
+            if column.null_count and (kind := _nullable(column.type)):
+                exact = column.to_pandas(types_mapper=lambda _, kind=kind: kind)
+                frame.isetitem(position, exact)
         if isinstance(self._value, Dictionary) and is_keyed_table(self._value):
             keys = self._value.keys
             assert isinstance(keys, Table)
@@ -79,6 +87,17 @@ class Result:
 
     def _repr_html_(self) -> str:
         return html_of(self)
+
+
+def _nullable(kind: "pa.DataType") -> Any:
+    """Give pandas' type that holds nulls beside whole numbers or booleans; None for the others."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if pa.types.is_integer(kind):
+        name = str(kind)  # int64, uint8
+        return pd.api.types.pandas_dtype(name.replace("int", "Int").replace("uI", "UI"))
+    return pd.BooleanDtype() if pa.types.is_boolean(kind) else None
 
 
 def text_of_value(value: Value) -> str:

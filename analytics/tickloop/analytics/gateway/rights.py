@@ -11,7 +11,7 @@ from tickloop.core.errors import ConfigError
 # What reaches beyond the database: other machines, files, the process itself.
 OUTSIDE = frozenset(
     {"exit", "getenv", "hclose", "hcount", "hdel", "hopen", "load", "read0", "read1"}
-    | {"rload", "rsave", "save", "setenv", "system", "0:", "1:", "2:", "dsave", "0::", "1::"}
+    | {"rload", "rsave", "save", "setenv", "0:", "1:", "2:", "dsave", "0::", "1::"}
 )
 
 
@@ -20,12 +20,14 @@ class Rights:
     """What one user may do. `tables` None means all of them.
 
     `write` lets q text change variables of its own connection; nothing in the database can be
-    changed by anyone. `outside` lets it reach files, commands and other machines.
+    changed by anyone. `share` lets it save and drop names that every session has. `outside` lets
+    it reach files and other machines.
     """
 
     tables: frozenset[str] | None = None
     write: bool = True
     outside: bool = False
+    share: bool = False
     verbs_denied: frozenset[str] = frozenset()
     rows: int = 100_000_000
     memory_mib: int = 4096
@@ -102,7 +104,7 @@ def _checked(key: str, value: Any, where: str) -> Any:
         if isinstance(value, list) and all(isinstance(name, str) for name in value):
             return frozenset(value)
         raise ConfigError(f"{where}: {value!r} seen, a list of names expected")
-    if key in ("write", "outside"):
+    if key in ("write", "outside", "share"):
         if isinstance(value, bool):
             return value
         raise ConfigError(f"{where}: {value!r} seen, true or false expected")

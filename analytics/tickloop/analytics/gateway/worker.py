@@ -14,7 +14,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.core.clock import WallClock, monotonic_ns
 from tickloop.core.errors import TickloopError, WireError
 from tickloop.tickerplant.q_codec import MessageKind, open_message
-from tickloop.tickerplant.q_values import IDENTITY, Signal, Value, count_of
+from tickloop.tickerplant.q_values import IDENTITY, Signal, Value, count_of, symbol_text
 from tickloop.tickerplant.usage import Asked
 
 MESSAGE_BYTES_MAX = 1 << 28
@@ -139,21 +139,28 @@ class _Connection:
         self.stream = stream
         self.engine = Engine(shared, lease.rights)
         self.is_pinned = False
-        self._request: Value = IDENTITY
+        self._request: Value | str = IDENTITY
 
     @property
     def request_shown(self) -> str:
         """The last request in one line."""
-        return shown(self._request)
+        request = self._request
+        return request[:2000] if isinstance(request, str) else shown(request)
 
     def evaluate(self, whole: bytes) -> Value:
         """Answer a whole message; every failure becomes an answer."""
         self._request = IDENTITY
         try:
-            kind, self._request = open_message(whole, size_max=MESSAGE_BYTES_MAX)
-            if kind is MessageKind.RESPONSE:
-                return IDENTITY
-            answer = self.engine.evaluate(self._request, self.lease.user)
+            text = text_in(whole)
+            if text is not None:
+                self._request = text
+                answer = self.engine.evaluate_text(text)
+            else:
+                kind, request = open_message(whole, size_max=MESSAGE_BYTES_MAX)
+                self._request = request
+                if kind is MessageKind.RESPONSE:
+                    return IDENTITY
+                answer = self.engine.evaluate(request, self.lease.user)
             self._refuse_state()
         except TickloopError as error:
             return Signal(str(error))
@@ -177,3 +184,15 @@ class _Connection:
                 "as many connections as allowed hold variables already; close one of them, or ask"
                 " in one go without assigning",
             )
+
+
+_TEXT_AT = 14
+_PLAIN = (b"\1\0\0\0", b"\1\1\0\0")
+
+
+def text_in(whole: bytes) -> str | None:
+    """Read the text of a message that is nothing but text, which most are; None for others."""
+    if whole[:4] not in _PLAIN or whole[8:10] != b"\x0a\0":
+        return None
+    size = int.from_bytes(whole[10:_TEXT_AT], "little")
+    return symbol_text(whole[_TEXT_AT:]) if len(whole) == _TEXT_AT + size else None

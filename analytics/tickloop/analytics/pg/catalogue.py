@@ -298,8 +298,8 @@ def _information_schema(described: Described) -> Iterator[tuple[str, list[Row]]]
     ]  # fmt: skip
     yield "information_schema.enabled_roles", [{"role_name": OWNER}]
     granted: list[Row] = [
-        {**place, "grantor": OWNER, "grantee": OWNER, "table_name": name, "privilege_type": "SELECT",
-         "is_grantable": "NO", "with_hierarchy": "YES"}
+        {**place, "grantor": OWNER, "grantee": OWNER, "table_name": name,
+         "privilege_type": "SELECT", "is_grantable": "NO", "with_hierarchy": "YES"}
         for name in described
     ]  # fmt: skip
     yield "information_schema.table_privileges", granted
@@ -388,7 +388,8 @@ def _arrow(kind: str) -> tuple[Any, object]:
         "integer": (pa.int32(), 0), "smallint": (pa.int16(), 0), "boolean": (pa.bool_(), False),
         "real": (pa.float32(), 0.0), "float8": (pa.float64(), 0.0), "name": (pa.string(), ""),
         '"char"': (pa.string(), ""), "regproc": (pa.string(), "-"), "regtype": (pa.uint32(), 0),
-        "timestamptz": (pa.timestamp("us", tz="UTC"), None), "int2vector": (pa.list_(pa.int64()), None),
+        "timestamptz": (pa.timestamp("us", tz="UTC"), None),
+        "int2vector": (pa.list_(pa.int64()), None),
         "oidvector": (pa.list_(pa.uint32()), None), "bytea": (pa.binary(), None),
     }  # fmt: skip
     return plain.get(kind, (pa.string(), None))

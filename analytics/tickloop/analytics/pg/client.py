@@ -130,7 +130,7 @@ class Client:
         settings.start(_options(startup.parameters))
         statements = await self._server.opener(user, database)
         session = self._session = Session(
-            _Sink(self._writer), settings, statements, self._server.limits.session
+            _Sink(self._writer), settings, statements, self._server.session_limits(user)
         )
         self._writer.write(wire_out.AUTHENTICATED)
         for name, value in settings.reported:

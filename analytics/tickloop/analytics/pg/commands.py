@@ -95,7 +95,7 @@ class _Words:
         self.at = 0
 
     @property
-    def left(self) -> list[Token]:
+    def left(self) -> tuple[Token, ...]:
         return self.tokens[self.at :]
 
     def peek(self) -> str:
@@ -297,7 +297,7 @@ def _fetch(words: _Words, first: str) -> Command | None:
         words.at += 1
     elif words.skip("all"):
         count = None
-    elif words.left and words.left[0].kind is Kind.NUMBER:
+    elif words.left and words.left[0].text.isdecimal():
         count = int(words.left[0].text)
         words.at += 1
     if words.peek() in ("from", "in"):

@@ -14,6 +14,7 @@ class SqlState(Enum):
     CARDINALITY_VIOLATION = "21000"
     OUT_OF_RANGE = "22003"
     INVALID_DATETIME = "22007"
+    DATETIME_OVERFLOW = "22008"
     DIVISION_BY_ZERO = "22012"
     INVALID_PARAMETER = "22023"
     INVALID_TEXT = "22P02"
@@ -44,6 +45,7 @@ class SqlState(Enum):
     TOO_MANY_CONNECTIONS = "53300"
     OUT_OF_MEMORY = "53200"
     LIMIT_EXCEEDED = "54000"
+    TOO_COMPLEX = "54001"
     QUERY_CANCELED = "57014"
     ADMIN_SHUTDOWN = "57P01"
     INTERNAL = "XX000"
@@ -83,6 +85,7 @@ _STATES = [
         (r"^INTERRUPT Error", SqlState.QUERY_CANCELED),
         (r"is not possible: SQL is read-only", SqlState.READ_ONLY),
         (r"^Out of Memory Error", SqlState.OUT_OF_MEMORY),
+        (r"Max expression depth", SqlState.TOO_COMPLEX),
         (r"^Parser Error|^Syntax Error|statements? seen, one expected", SqlState.SYNTAX_ERROR),
         (r"Table with name .* does not exist", SqlState.UNDEFINED_TABLE),
         (r"table function .* is not available", SqlState.NO_PRIVILEGE),
@@ -93,7 +96,8 @@ _STATES = [
         (r"must appear in the GROUP BY|aggregate", SqlState.GROUPING_ERROR),
         (r"Referenced (column|table)|does not have a column|[Cc]olumn .* not found", SqlState.UNDEFINED_COLUMN),  # noqa: E501
         (r"Cannot compare values|explicit cast is required|Cannot mix values", SqlState.TYPE_MISMATCH),  # noqa: E501
-        (r"(timestamp|date|time) field value out of range|invalid (timestamp|date|time) field", SqlState.INVALID_DATETIME),  # noqa: E501
+        (r"(timestamp|date|time) field value out of range", SqlState.DATETIME_OVERFLOW),
+        (r"invalid (timestamp|date|time) field", SqlState.INVALID_DATETIME),
         (r"^Out of Range Error|out of range|[Oo]verflow", SqlState.OUT_OF_RANGE),
         (r"[Dd]ivision by zero", SqlState.DIVISION_BY_ZERO),
         (r"^Conversion Error", SqlState.INVALID_TEXT),

@@ -128,7 +128,10 @@ _ABOUT_SERVER = {
     "array_lower(a, n)": "CASE WHEN len(a) > 0 THEN 1 END",
     "array_upper(a, n)": "nullif(len(a), 0)",
     "array_remove(a, v)": "list_filter(a, lambda x: x IS DISTINCT FROM v)",
+    # One row would come for each column of an index, but no table has one.
+    "_pg_expandarray(a)": "{'x': a[1], 'n': 1}",
     "date_bin(stride, source, origin)": "time_bucket(stride::INTERVAL, source, origin)",
+    "pg_typeof(x)": "CASE typeof(x) WHEN 'DOUBLE' THEN 'double precision' WHEN 'FLOAT' THEN 'real' WHEN 'VARCHAR' THEN 'text' ELSE lower(typeof(x)) END",
     "clock_timestamp()": "now()",
     "statement_timestamp()": "now()",
     "timeofday()": "now()::VARCHAR",

@@ -36,8 +36,8 @@ NUMERIC = PgType(1700, "numeric", -1, 1231, "N", "NUMERIC")
 UUID = PgType(2950, "uuid", 16, 2951, "U", "UUID")
 
 GIVEN = (
-    BOOL, BYTEA, INT8, INT2, INT4, OID, TEXT, JSON, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP, TIMESTAMPTZ,
-    INTERVAL, NUMERIC, UUID,
+    BOOL, BYTEA, INT8, INT2, INT4, OID, TEXT, JSON, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP,
+    TIMESTAMPTZ, INTERVAL, NUMERIC, UUID,
 )  # fmt: skip
 BY_OID = {type_.oid: type_ for type_ in GIVEN}
 BY_ARRAY = {type_.array: type_ for type_ in GIVEN}

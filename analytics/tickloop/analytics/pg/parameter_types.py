@@ -50,7 +50,7 @@ def _told(node: Node, columns: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Give what one node of the tree tells of the parameters right under it."""
     kind = type_of(node)
     if kind == "OPERATOR_CAST":
-        yield from _if_parameter(node["child"], _cast(node))
+        yield from _if_parameter(node["child"], cast_type(node))
     elif kind == "LIMIT_MODIFIER":
         for place in ("limit", "offset"):
             yield from _if_parameter(node.get(place), "BIGINT")
@@ -112,7 +112,7 @@ def _type(node: Any, columns: Mapping[str, str]) -> str:
     if kind == "COLUMN_REF":
         return columns.get(".".join(str(name).lower() for name in node["column_names"]), "")
     if kind == "OPERATOR_CAST":
-        return _cast(node)
+        return cast_type(node)
     if kind == "VALUE_CONSTANT":
         literal = node.get("literal") or {}
         return {"INTEGER": "INTEGER", "STRING": _TEXT, "FLOAT": "DOUBLE", "DECIMAL": "DOUBLE"}.get(
@@ -136,14 +136,15 @@ _SPELLED = {
     "INT": "INTEGER", "INT2": "SMALLINT", "INT4": "INTEGER", "INT8": "BIGINT", "FLOAT4": "FLOAT",
     "FLOAT8": "DOUBLE", "REAL": "FLOAT", "TEXT": _TEXT, "STRING": _TEXT, "BOOL": "BOOLEAN",
     "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE", "DECIMAL": "NUMERIC", "BYTEA": "BLOB",
-    "DATETIME": "TIMESTAMP", "LONG": "BIGINT", "SHORT": "SMALLINT", "UINT32": "UINTEGER", "CHAR": _TEXT, "BPCHAR": _TEXT,
+    "DATETIME": "TIMESTAMP", "LONG": "BIGINT", "SHORT": "SMALLINT", "UINT32": "UINTEGER",
+    "CHAR": _TEXT, "BPCHAR": _TEXT,
 }  # fmt: skip
 
 
-def _cast(node: Node) -> str:
+def cast_type(node: Node) -> str:
     described = node.get("type_expr") or {}
     name = str(described.get("type_name", "")).upper()
     if name == "LIST":
-        inner = [_cast({"type_expr": child}) for child in described.get("children", ())]
+        inner = [cast_type({"type_expr": child}) for child in described.get("children", ())]
         return f"{inner[0]}[]" if inner and inner[0] else ""
     return _SPELLED.get(name, name)

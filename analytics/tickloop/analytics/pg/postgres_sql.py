@@ -24,6 +24,7 @@ _TRIGGERS = frozenset(
 _SIGNS = frozenset({"~", "~*", "!~", "!~*", "~~", "!~~", "~~*", "!~~*"})
 _PLAIN_TYPES = {"oid": "uinteger", "name": "text", "jsonb": "json", "bpchar": "text", "xid": "uinteger", "cstring": "text", "tid": "text"}  # noqa: E501  # fmt: skip
 _NUMERIC = "DECIMAL(38, 10)"
+_HEX = re.compile(r"'\\x((?:[0-9a-fA-F]{2})*)'")
 _ARRAY = re.compile(r"\{.*\}", re.DOTALL)
 _TABLE_FUNCTIONS = (exp.GenerateSeries, exp.ExplodingGenerateSeries, exp.Unnest)
 _TABLE_MACROS = frozenset({"pg_get_keywords", "tables", "table_columns", "range", "unnest", "generate_series", "repeat", "pg_show_all_settings", "aclexplode", "pg_options_to_table", "pg_timezone_names", "duckdb_tables", "duckdb_columns", "duckdb_functions", "pg_listening_channels"})  # noqa: E501  # fmt: skip
@@ -42,7 +43,7 @@ def in_duckdb(text: str, settings: Mapping[str, str], catalogue: frozenset[str])
         try:
             tree = sqlglot.parse_one(text, read=dialect)
             return str(_Translation(settings, catalogue).of(tree).sql("duckdb"))
-        except SqlglotError:
+        except (SqlglotError, RecursionError):
             continue
     return text  # DuckDB says what is wrong with it
 
@@ -53,6 +54,7 @@ def _is_foreign(tokens: Sequence[Token]) -> bool:
         or token.word.startswith(("pg_", "has_"))
         or (token.kind is Kind.SIGN and token.text in _SIGNS)
         or (token.kind is Kind.TEXT and _is_array_cast(tokens, at))
+        or (token.word in ("any", "all") and _text_at(tokens, at - 1) in ("like", "ilike"))
         for at, token in enumerate(tokens)
     )
 
@@ -85,21 +87,31 @@ def _edit(tokens: Sequence[Token], at: int) -> tuple[str | None, int]:
         return "", 2
     if after == "." and name == "tickloop" and _text_at(tokens, at + 2) == "public":
         return "", 4 if _text_at(tokens, at + 3) == "." else 1
+    if name == "information_schema" and _text_at(tokens, at + 2).startswith("_pg_"):
+        return tokens[at + 2].name, 3
     if name == "information_schema" and after == "." and at + 2 < len(tokens):
         return f'"information_schema.{tokens[at + 2].name}"', 3
     if name == "operator" and after == "(":
         return _operator(tokens, at)
     if name == "collate" and at + 1 < len(tokens) and tokens[at + 1].name:
         return "", 4 if _text_at(tokens, at + 2) == "." else 2
-    is_type = before == "::" or before == "as" or (before == "." and _text_at(tokens, at - 3) == "::")  # noqa: E501  # fmt: skip
-    if is_type and tokens[at].kind is Kind.WORD:
-        if name in ("numeric", "decimal") and after != "(":
-            return _NUMERIC, 1
-        if name in _PLAIN_TYPES and (before == "::" or before == "." or after in (")", "[")):
-            return _PLAIN_TYPES[name], 1
-    if is_type and tokens[at].text == '"char"':
-        return "text", 1
-    return None, 1
+    return _cast_edit(tokens, at, before, after), 1
+
+
+def _cast_edit(tokens: Sequence[Token], at: int, before: str, after: str) -> str | None:
+    """Give the new text of a type's name, or of a text that is cast to bytea."""
+    token = tokens[at]
+    if token.kind is Kind.TEXT and after == "::" and _text_at(tokens, at + 2) == "bytea":
+        digits = _HEX.fullmatch(token.text)
+        return None if digits is None else f"unhex('{digits[1]}')"
+    if not (before in ("::", "as") or (before == "." and _text_at(tokens, at - 3) == "::")):
+        return None
+    if token.text == '"char"':
+        return "text"
+    if token.word in ("numeric", "decimal"):
+        return None if after == "(" else _NUMERIC
+    is_sure = before != "as" or after in (")", "[")
+    return _PLAIN_TYPES.get(token.word) if is_sure else None
 
 
 def _operator(tokens: Sequence[Token], at: int) -> tuple[str | None, int]:
@@ -181,7 +193,7 @@ class _Translation:
         wanted = _type_name(node.to)
         inner = node.this
         if wanted in _REG_LOOKUPS:
-            return _looked_up(wanted, inner)
+            return _shown(node, wanted, _looked_up(wanted, inner))
         if wanted.startswith("information_schema."):
             kind = "int" if wanted.endswith("cardinal_number") else "text"
             return exp.cast(inner.copy(), kind)
@@ -232,10 +244,7 @@ class _Translation:
         return node
 
     def _field(self, node: Any) -> Any:
-        """A field of a row that only an index would have: (_pg_expandarray(...)).n."""
-        inside = node.this.find(exp.Anonymous) if isinstance(node.this, exp.Paren) else None
-        if inside is not None and inside.name.lower() == "_pg_expandarray":
-            return exp.cast(exp.null(), "int")
+        """A function with its schema before it."""
         if isinstance(node.this, exp.Identifier) and isinstance(node.expression, exp.Func):
             return node.expression
         return node
@@ -284,6 +293,16 @@ def _looked_up(wanted: str, inner: Any) -> Any:
     is_given = inner.is_string or is_text or isinstance(inner, exp.Parameter | exp.Placeholder)
     function = to_number if is_given else to_name
     return exp.Anonymous(this=function, expressions=[inner.copy()])
+
+
+def _shown(node: Any, wanted: str, found: Any) -> Any:
+    """A number that is a result is shown as the name it stands for."""
+    number, name = _REG_LOOKUPS[wanted]
+    if not isinstance(node.parent, exp.Select):
+        return found
+    if found.name == number and number != name:
+        found = exp.Anonymous(this=name, expressions=[found])
+    return exp.alias_(found, wanted)
 
 
 _REG_LOOKUPS = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tickloop.analytics.pg.failures import PgError, SqlState
-from tickloop.analytics.pg.tokens import Kind, Token, literal, string_value, tokens_of
+from tickloop.analytics.pg.tokens import Kind, Token, literal, replaced, string_value, tokens_of
 
 Columns = Callable[[str], Sequence[str]]  # of a table, by its name in lower case
 
@@ -21,15 +21,44 @@ _AFTER = frozenset({"order", "limit", "offset", "union", "except", "intersect"})
 
 def rewritten(text: str, columns: Columns) -> str:
     """Give the statement without QuestDB's forms; the same text where there are none."""
+    text = replaced(text, _moments(tokens_of(text)))
     for _ in range(100):
         tokens = tokens_of(text)
         at = next((i for i, token in enumerate(tokens) if _is_form(tokens, i)), None)
         if at is None:
             return text
+        bare = _bare_table(tokens, at)
+        if bare is not None:
+            text = f"{text[: bare.start]}SELECT * FROM {text[bare.start :]}"
+            continue
         select = _select_around(text, tokens, at)
         change = _sampled if tokens[at].word == "sample" else _latest
         text = change(text, tokens, at, select, columns)
     raise PgError(SqlState.LIMIT_EXCEEDED, "more than 100 SAMPLE BY or LATEST ON seen")
+
+
+def _moments(tokens: Sequence[Token]) -> list[tuple[int, int, str]]:
+    """Find casts of numbers to timestamps, which count microseconds since 1970."""
+    found = []
+    for at, token in enumerate(tokens[:-5]):
+        words = [one.word for one in tokens[at : at + 6]]
+        is_cast = words[0] == "cast" and words[3:5] == ["as", "timestamp"]
+        if is_cast and tokens[at + 2].kind is Kind.NUMBER and tokens[at + 5].text == ")":
+            spelled = f"make_timestamptz({tokens[at + 2].text}::BIGINT)"
+            found.append((token.start, tokens[at + 5].end, spelled))
+    return found
+
+
+def _bare_table(tokens: Sequence[Token], at: int) -> Token | None:
+    """Find the table of `(trade LATEST ON ...)`, which has no SELECT of its own."""
+    depth = tokens[at].depth
+    first = at
+    while first > 0 and tokens[first - 1].depth >= depth:
+        first -= 1
+    inside = [token.word for token in tokens[first:at] if token.depth == depth]
+    if "select" in inside or "from" in inside or not tokens[first].name:
+        return None
+    return tokens[first]
 
 
 def _is_form(tokens: Sequence[Token], at: int) -> bool:
@@ -217,7 +246,13 @@ def _fill(name: str, how: str, window: str) -> str:
     if how == "prev":
         return f"last_value({column} IGNORE NULLS) OVER {window} AS {column}"
     if how == "linear":
-        return f"fill({column}) OVER {window} AS {column}"
+        # Between two known values only: nothing is said of what lies outside them.
+        before = f"count({column}) OVER {window[:-1]} ROWS UNBOUNDED PRECEDING)"
+        after = (
+            f"count({column}) OVER {window[:-1]} ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)"
+        )
+        filled = f"fill({column}) OVER {window}"
+        return f"CASE WHEN {before} > 0 AND {after} > 0 THEN {filled} END AS {column}"
     return f"coalesce({column}, {how}) AS {column}"
 
 
@@ -311,12 +346,16 @@ def _items(text: str, tokens: Sequence[Token], select: _Select) -> list[_Item]:
     return [_item(text, group, depth, select) for group in groups]
 
 
+def _ends_expression(token: Token) -> bool:
+    return token.kind is not Kind.SIGN or token.text in (")", "]")
+
+
 def _item(text: str, group: Sequence[Token], depth: int, select: _Select) -> _Item:
     alias = ""
     body = list(group)
     if len(body) > 2 and body[-2].word == "as":
         alias, body = body[-1].name, body[:-2]
-    elif len(body) > 1 and body[-1].name and body[-2].text not in (".", "::") and body[-2].kind is not Kind.SIGN:  # fmt: skip
+    elif len(body) > 1 and body[-1].name and _ends_expression(body[-2]):
         alias, body = body[-1].name, body[:-1]
     spelled = text[body[0].start : body[-1].end]
     is_time = (

@@ -3,10 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tickloop.analytics.pg.oids import of_duck
+from tickloop.analytics.pg.parameter_types import cast_type
 from tickloop.analytics.pruning import Node, type_of
 
 _NAMELESS = "?column?"
-_OF_FUNCTION = {"count_star": "count", "date_part": "extract", "list_value": "array"}
+_OF_FUNCTION = {
+    "count_star": "count",
+    "date_part": "extract",
+    "list_value": "array",
+    "quantile_cont": "percentile_cont",
+    "quantile_disc": "percentile_disc",
+    "unhex": "bytea",
+}
+_OF_OPERATOR = {"OPERATOR_COALESCE": "coalesce", "ARRAY_CONSTRUCTOR": "array"}
+_FROM_TYPE = frozenset({_NAMELESS, "case", "array"})
 
 
 def result_names(tree: Node, names: Sequence[str]) -> list[str]:
@@ -45,12 +56,18 @@ def _spelled(item: Node) -> str:
         return _OF_FUNCTION.get(function, function)
     if kind == "OPERATOR_CAST":
         inner = _spelled(item["child"])
-        described = item.get("type_expr") or {}
-        return str(described.get("type_name", inner)).lower() if inner == _NAMELESS else inner
+        # A column keeps its name through a cast; what has none takes the type's.
+        return of_duck(cast_type(item)).item.name if inner in _FROM_TYPE else inner
     if kind == "CASE_EXPR":
         return "case"
-    if kind == "OPERATOR_COALESCE":
-        return "coalesce"
+    if kind == "SUBQUERY":
+        is_value = item.get("subquery_type") == "SCALAR"
+        inside = _items({"statements": [item["subquery"]]}) if is_value else []
+        return str(inside[0].get("alias") or _spelled(inside[0])) if inside else "exists"
+    if kind == "ARRAY_EXTRACT":
+        return _spelled(item["children"][0])
+    if kind in _OF_OPERATOR:
+        return _OF_OPERATOR[kind]
     if str(item.get("class")) == "WINDOW":
         return str(item.get("function_name") or kind.removeprefix("WINDOW_")).lower()
     return _NAMELESS

@@ -35,6 +35,7 @@ class PgServer:
     """Listens on one address. `counts` names what went wrong, by SQLSTATE's name.
 
     Without `verifiers` no password is asked for, which is allowed on loopback alone.
+    `sessions` gives what a user's session may cost, where that is not the same for all.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class PgServer:
         port: int,
         verifiers: Verifiers | None = None,
         tls: ssl.SSLContext | None = None,
+        sessions: Callable[[str], SessionLimits] | None = None,
     ) -> None:
         if verifiers is None and not is_loopback(host):
             raise ConfigError(
@@ -57,6 +59,7 @@ class PgServer:
         self.opener = opener
         self.limits = limits
         self.verifiers = verifiers
+        self._sessions = sessions
         self.tls = tls
         self.counts: Counter[str] = Counter()
         self.secret = secrets.token_bytes(16)
@@ -88,6 +91,10 @@ class PgServer:
     def connections(self) -> int:
         """How many clients are there."""
         return len(self._clients)
+
+    def session_limits(self, user: str) -> SessionLimits:
+        """Give what a user's session may cost."""
+        return self.limits.session if self._sessions is None else self._sessions(user)
 
     def is_full(self) -> bool:
         """Tell whether one more client would be too many."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tickloop.analytics.pg import wire_out
-from tickloop.analytics.pg.commands import CloseCursor, Declare, Fetch, Show, command_of
+from tickloop.analytics.pg.commands import CloseCursor, Command, Declare, Fetch, Show, command_of
 from tickloop.analytics.pg.copying import Copy, CopyEncoder, copy_of
 from tickloop.analytics.pg.failures import PgError, SqlState
 from tickloop.analytics.pg.oids import TEXT, WireType, of_duck
@@ -28,6 +29,8 @@ from tickloop.analytics.pg.wire_in import (
     bad,
 )
 
+T = TypeVar("T")
+_LONG_TEXT = 20_000
 TEXT_COLUMN = WireType(TEXT.oid, TEXT.size, -1, TEXT, is_array=False)
 _FIRST_WORD = re.compile(r"[\s(]*(\w+)")
 
@@ -145,7 +148,7 @@ class Session:
     async def _query(self, message: Query) -> None:
         """Run the statements of one simple query; an error ends them all."""
         try:
-            texts = split(message.text)
+            texts = await _aside(split, message.text)
             for text in texts:
                 await self._simple(text)
             if not texts:
@@ -157,7 +160,7 @@ class Session:
         self._ready()
 
     async def _simple(self, text: str) -> None:
-        prepared = self._parsed(text, ())
+        prepared = await self._parsed(text, ())
         self._transaction.check(prepared.command)
         if prepared.parameters:
             raise PgError(SqlState.UNDEFINED_PARAMETER, "there is no parameter $1")
@@ -168,15 +171,16 @@ class Session:
         finally:
             await portal.close()
 
-    def _parsed(self, text: str, oids: tuple[int, ...]) -> Prepared:
-        return Prepared(text, oids, command_of(text), copy_of(text), parameter_count(text))
+    async def _parsed(self, text: str, oids: tuple[int, ...]) -> Prepared:
+        command, copy, count = await _aside(_read, text)
+        return Prepared(text, oids, command, copy, count)
 
     def _question(self, prepared: Prepared, parameters: tuple[Parameter, ...]) -> Question:
         return Question(prepared.text, parameters, self._settings.values)
 
     async def _extended(self, message: Message) -> None:
         if isinstance(message, Parse):
-            self._parse(message)
+            await self._parse(message)
         elif isinstance(message, Bind):
             await self._bind(message)
         elif isinstance(message, Describe):
@@ -188,7 +192,7 @@ class Session:
         else:
             bad("a password seen, after the login was done")
 
-    def _parse(self, message: Parse) -> None:
+    async def _parse(self, message: Parse) -> None:
         if message.name and message.name in self._prepared:
             raise PgError(
                 SqlState.DUPLICATE_PREPARED,
@@ -199,12 +203,12 @@ class Session:
                 SqlState.LIMIT_EXCEEDED,
                 f"{self._limits.kept} prepared statements are kept; DEALLOCATE some",
             )
-        texts = split(message.text)
+        texts = await _aside(split, message.text)
         if len(texts) > 1:
             raise PgError(
                 SqlState.SYNTAX_ERROR, "cannot insert multiple commands into a prepared statement"
             )
-        prepared = self._parsed(texts[0] if texts else "", message.oids)
+        prepared = await self._parsed(texts[0] if texts else "", message.oids)
         self._transaction.check(prepared.command)
         self._prepared[message.name] = prepared
         self._sink.write(wire_out.PARSE_COMPLETE)
@@ -423,6 +427,15 @@ class Session:
         if found is None:
             raise PgError(SqlState.NO_SUCH_PORTAL, f'portal "{name}" does not exist')
         return found
+
+
+def _read(text: str) -> tuple[Command | None, Copy | None, int]:
+    return command_of(text), copy_of(text), parameter_count(text)
+
+
+async def _aside(work: Callable[[str], T], text: str) -> T:
+    """Read a long text in a thread, so that other clients need not wait for it."""
+    return work(text) if len(text) < _LONG_TEXT else await asyncio.to_thread(work, text)
 
 
 def _tag(text: str, rows: int) -> str:

@@ -22,7 +22,7 @@ _FIXED = {
     "lc_collate": "C", "lc_ctype": "C", "data_checksums": "off", "wal_level": "minimal",
     "transaction_read_only": "on", "default_transaction_read_only": "on", "ssl": "off",
     "transaction_deferrable": "off", "session_authorization": "", "config_file": "",
-    "default_with_oids": "off", "segment_size": "1GB", "server_tickloop": "on",
+    "default_with_oids": "off", "segment_size": "1GB",
 }  # fmt: skip
 # What may be set; most of it is about writing or planning, and changes nothing here.
 _FREE = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.pg import catalogue, functions, questdb_sql
-from tickloop.analytics.pg.failures import PgError, failure_of
+from tickloop.analytics.pg.failures import PgError, SqlState, failure_of
 from tickloop.analytics.pg.literals import bound, typed
 from tickloop.analytics.pg.parameter_types import inferred
 from tickloop.analytics.pg.postgres_sql import in_duckdb
@@ -85,6 +85,8 @@ class SqlRunner:
             answer = self._session.start(typed(sql, tuple(types)))
         except QueryError as error:
             raise failure_of(error, question.text) from error
+        except RecursionError as error:
+            raise _too_deep() from error
         running = Running(answer, question.text)
         running.close()
         return Described(tuple(types), running.columns)
@@ -97,6 +99,8 @@ class SqlRunner:
             return Running(self._session.start(bound(sql, parameters)), question.text)
         except QueryError as error:
             raise failure_of(error, question.text) from error
+        except RecursionError as error:
+            raise _too_deep() from error
 
     def close(self) -> None:
         """Let the database go."""
@@ -139,6 +143,10 @@ class SqlRunner:
         }
         made = catalogue.tables_of(snapshot.tables.values(), fractional=snapshot.fractional)
         self._session.define((), made)
+
+
+def _too_deep() -> PgError:
+    return PgError(SqlState.TOO_COMPLEX, "the statement is nested too deeply")
 
 
 def _may_be_list(parameter: Parameter) -> bool:

@@ -16,6 +16,7 @@ from tickloop.analytics.pg.row_kernels import TIMESTAMP_WIDTH, timestamps
 _INFINITE = 2**63 - 1
 _INFINITE_DAY = 2**31 - 1
 _UNIT_US = {"s": 1_000_000, "ms": 1000, "us": 1}
+_EXPONENT = ord("E")
 _PLAIN = frozenset("0123456789.-")
 
 
@@ -74,6 +75,19 @@ def _float(value: Any, *, single: bool) -> bytes:
     fraction = f".{digits[1:]}" if len(digits) > 1 else ""
     sign = "-" if value < 0 else ""
     return f"{sign}{digits[0]}{fraction}e{exponent:+03d}".encode()
+
+
+def _numerics(array: Any) -> Fields:
+    """Spell every digit; Arrow uses an exponent for what is nearly nothing."""
+    import pyarrow as pa
+
+    fields = of_strings(array.cast(pa.string()))
+    if not (fields.heap == _EXPONENT).any():
+        return fields
+    values = fields.to_list()
+    odd = [place for place, value in enumerate(values) if value is not None and b"E" in value]
+    spelled = [f"{Decimal((values[place] or b'').decode()):f}".encode() for place in odd]
+    return patched(fields, np.array(odd, dtype=np.intp), spelled)
 
 
 def _dates(array: Any) -> Fields:
@@ -153,7 +167,20 @@ def _documents(array: Any) -> Fields:
 def _document(value: object) -> bytes:
     if isinstance(value, list) and value and all(isinstance(item, tuple) for item in value):
         value = dict(value)  # a map
-    return json.dumps(value, default=str, ensure_ascii=False).encode()
+    return json.dumps(_plain(value), default=str, ensure_ascii=False).encode()
+
+
+def _plain(value: object) -> object:
+    """Give what JSON has a spelling for; its numbers know no NaN and no infinity."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    return value
 
 
 def _arrays(array: Any, item: PgType) -> list[bytes | None]:
@@ -187,6 +214,7 @@ _SPELLERS: dict[int, Callable[[Any], Fields]] = {
     oids.OID.oid: _integers,
     oids.FLOAT4.oid: _floats,
     oids.FLOAT8.oid: _floats,
+    oids.NUMERIC.oid: _numerics,
     oids.DATE.oid: _dates,
     oids.TIME.oid: _times,
     oids.TIMESTAMP.oid: _timestamps,

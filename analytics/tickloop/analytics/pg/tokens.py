@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from tickloop.analytics.pg.failures import PgError, SqlState
 
@@ -69,9 +70,11 @@ _KINDS = {
 }
 
 
-def tokens_of(text: str) -> list[Token]:
+# A statement is looked at by several readers, one after the other.
+@lru_cache(maxsize=16)
+def tokens_of(text: str) -> tuple[Token, ...]:
     """Cut a text into tokens, without space and comments; PgError where a quote stays open."""
-    return list(_tokens(text))
+    return tuple(_tokens(text))
 
 
 def _tokens(text: str) -> Iterator[Token]:

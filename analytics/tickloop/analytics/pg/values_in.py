@@ -5,11 +5,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from tickloop.analytics.pg import oids
-from tickloop.analytics.pg.binary_fields import EPOCH_US
 from tickloop.analytics.pg.failures import PgError, SqlState
 from tickloop.analytics.pg.statements import Parameter, ParameterValue
 from tickloop.analytics.pg.text_fields import interval
-from tickloop.core.clock import EPOCH_DATE, from_unix_ns, iso
+from tickloop.core.clock import EPOCH_DATE, to_datetime
 
 _INFINITE = 2**63 - 1
 _INFINITE_DAY = 2**31 - 1
@@ -84,7 +83,7 @@ def _timestamp(raw: bytes) -> str:
     micros = struct.unpack("!q", raw)[0]
     if abs(micros) >= _INFINITE:
         return "infinity" if micros > 0 else "-infinity"
-    return iso(from_unix_ns((micros + EPOCH_US) * 1000)).replace("T", " ").replace("Z", "+00")
+    return to_datetime(micros * 1000).isoformat(sep=" ")
 
 
 def _interval(raw: bytes) -> str:

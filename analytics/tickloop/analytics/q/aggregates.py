@@ -182,10 +182,17 @@ def known_or(values: Vector, filler: object) -> Array:
 
 @register("prd", rank=1, session=True, aggregate=True)
 def prd(session: Interpreter, value: Value) -> Value:
-    """Multiply; 1 for nothing."""
+    """Multiply; 1 for nothing, 'type for text."""
+    refuse_text(value)
     if isinstance(value, List) and _is_mixed(value):
         return folded(session, "*")(value.items)
     return aggregate(value, prd_vector, folded(session, "*"))
+
+
+def refuse_text(value: Value) -> None:
+    """Signal 'type for chars, which have codes but no product."""
+    if isinstance(value, Vector) and value.type is QType.CHAR:
+        raise type_error("text seen, numbers needed for a product")
 
 
 def prd_vector(values: Vector) -> Atom:

@@ -29,6 +29,7 @@ from tickloop.analytics.q.values import (
     items_of,
     names_of,
 )
+from tickloop.analytics.trace import note, traced
 
 Codes = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -101,6 +102,12 @@ def columns_named(table: Table, names: Sequence[str]) -> list[Value]:
     return [table.column(name) for name in names]
 
 
+@traced(
+    "as-of",
+    about=lambda names, left, right: ", ".join(names),
+    given=lambda names, left, right: len(left) + len(right),
+    found=lambda rows: int(np.count_nonzero(rows >= 0)),
+)
 def asof_rows(names: Sequence[str], left: Table, right: Table) -> Codes:
     """Find the right table's row for each row of the left one, or -1."""
     *ours, time = columns_named(left, names)
@@ -130,6 +137,7 @@ def _by_spans(ours: list[Value], theirs: list[Value], times: tuple[Array, Array]
     codes = span_codes(firsts, right, others)
     if codes is None:
         return None
+    note("linear merge of spans" if others.order is None else "linear merge of spans of g#")
     starts = np.where(codes >= 0, others.starts[codes], 0)
     stops = np.where(codes >= 0, others.stops[codes], 0)
     mine, other = look(times[0]), look(_ordered(times[1], others.order))
@@ -165,6 +173,7 @@ def _numbered(found: Codes, order: Longs | None) -> Codes:
 def _by_rows(
     ours: list[Value], theirs: list[Value], times: tuple[Array, Array], left: int, right: int
 ) -> Codes:
+    note("merge, with a place for each key")
     keys = matched(ours, theirs, left, right)
     others = _ordered(times[1], keys.order)
     found = np.empty(left, dtype=np.int32)

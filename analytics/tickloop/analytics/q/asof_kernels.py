@@ -14,6 +14,7 @@ Longs = npt.NDArray[np.int64]
 
 _TIMES = ("int32", "int64")
 _NEAR = 8
+_LEAST = -(2**63)
 
 
 @inline_kernel
@@ -90,12 +91,12 @@ def asof_spans(
         begin = other_starts[span]
         end = other_stops[span]
         next_row = begin
-        before = times[0]
+        before = np.int64(_LEAST)
         for row in range(starts[span], stops[span]):
             time = times[row]
             if time < before:
                 next_row = begin
-            before = time
+            before = np.int64(time)
             next_row = first_later(others, next_row, end, time)
             found[row] = next_row - 1 if next_row > begin else -1
 

@@ -8,10 +8,10 @@ from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.indexing import index
 from tickloop.analytics.q.joining import append
 from tickloop.analytics.q.lambdas import EMPTY, Code, Frame
-from tickloop.analytics.q.parser import unwrapped
+from tickloop.analytics.q.naming import unwrapped
 from tickloop.analytics.q.registry import call
 from tickloop.analytics.q.scope import Scope
-from tickloop.analytics.q.syntax import Apply, Assign, Constant, ListOf, Name, Node
+from tickloop.analytics.q.syntax import Apply, Assign, Constant, Function, ListOf, Name, Node
 from tickloop.analytics.q.values import NIL, Atom, Value, count_of, item_at
 from tickloop.analytics.q.words import RESERVED
 
@@ -20,9 +20,12 @@ Store = Callable[[Frame, Value], None]
 
 def compile_assign(node: Assign, scope: Scope) -> Code:
     """Compile an assignment; its value is what was assigned."""
-    from tickloop.analytics.q.evaluator import compile_node
+    from tickloop.analytics.q.evaluator import compile_named, compile_node
 
-    value = compile_node(node.value, scope)
+    if isinstance(node.value, Function) and isinstance(node.target, Name) and node.verb is None:
+        value = compile_named(node.value, _told_name(node.target.name, scope), scope)
+    else:
+        value = compile_node(node.value, scope)
     if isinstance(node.target, ListOf):
         return _pattern(node.target, value, node, scope)
     name, path = place_of(node.target)
@@ -38,6 +41,10 @@ def compile_assign(node: Assign, scope: Scope) -> Code:
 
         return assign
     return _through(node, name, value, store, scope)
+
+
+def _told_name(name: str, scope: Scope) -> str:
+    return name if name in scope.slots else scope.global_name(name)
 
 
 def place_of(target: Node) -> tuple[Name, tuple[Node | None, ...] | None]:

@@ -28,11 +28,14 @@ from tickloop.analytics.q.values import (
     Vector,
     atom_at,
     collect,
-    is_keyed_table,
     items_of,
 )
 
 ENLIST = ",:"
+_KEYWORDS = {
+    "#:": "count", "*:": "first", "?:": "distinct", "+\\": "sums", "-':": "deltas",
+    "%':": "ratios", "~~':": "differ",
+}  # fmt: skip
 
 
 @dataclass
@@ -91,13 +94,19 @@ class Scope:
         return None
 
 
+def _sides(target: Value) -> list[Table]:
+    """Give the tables that a foreign key or link leads to."""
+    if isinstance(target, Table):
+        return [target]
+    if not isinstance(target, Dictionary):
+        return []
+    return [side for side in (target.values, target.keys) if isinstance(side, Table)]
+
+
 def dotted(value: Value, part: str) -> Value:
     """Follow a foreign key to a column, or take a part of temporal values."""
-    if isinstance(value, Enumerated) and is_keyed_table(value.domain.target):
-        target = value.domain.target
-        assert isinstance(target, Dictionary)
-        for side in (target.values, target.keys):
-            assert isinstance(side, Table)
+    if isinstance(value, Enumerated) and (sides := _sides(value.domain.target)):
+        for side in sides:
             if part in side.names:
                 return take_or_null(side.column(part), value.data)
         raise QError(part, f"the table {value.domain.name} has no column {part}")
@@ -155,6 +164,11 @@ def parts_of(tree: Value) -> Sequence[Value]:
         return tree.items
     assert isinstance(tree, Vector)
     return items_of(tree)
+
+
+def spelled(head: Builtin) -> str:
+    """Give the keyword of a built-in that the console shows in k."""
+    return _KEYWORDS.get(head.name, head.name)
 
 
 def names_in(tree: Value) -> set[str]:

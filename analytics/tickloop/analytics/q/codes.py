@@ -57,6 +57,8 @@ def coded(columns: Sequence[Value]) -> Coded:
 
 
 def _coded_column(column: Value) -> Coded:
+    if isinstance(column, Enumerated) and not column.domain.is_symbolic:
+        column = plain(column)
     if isinstance(column, Enumerated):
         return _coded_symbols(column.data, column.domain.symbols())
     if isinstance(column, Table):

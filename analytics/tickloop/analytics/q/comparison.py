@@ -157,6 +157,8 @@ def _equality(verb: str, left: Value, right: Value) -> Value:
     for column, other in ((left, right), (right, left)):
         if not isinstance(column, Enumerated) or not isinstance(other, Atom):
             continue
+        if not column.domain.is_symbolic:
+            continue
         if other.type is QType.SYMBOL:
             flags = _of_enumerated(column, str(other.value))
             return Vector(QType.BOOLEAN, flags if verb == "=" else ~flags)

@@ -126,7 +126,8 @@ class _Console:
         width = max(map(len, left), default=0)
         lines = [f"{key:{width}}| {text}" for key, text in zip(left, right, strict=True)]
         if headed:
-            lines[1] = f"{'-' * width}| {right[1]}"
+            rule = right[1] or "-" * max(map(len, right))
+            lines[1] = f"{'-' * width}| {rule}"
         return lines
 
     def _side(self, value: Value, headed: bool) -> list[str]:

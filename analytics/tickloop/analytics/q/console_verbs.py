@@ -106,6 +106,14 @@ def _fixed(places: int, value: float, precision: int) -> str:
     return f"{sign}{whole}.{part}"
 
 
+@register("-27!", rank=1)
+def exactly_fixed_pair(pair: Value) -> Value:
+    """Write (places; numbers) with so many digits after the point."""
+    if not isinstance(pair, List) or len(pair) != 2:
+        raise type_error("-27! takes (places; numbers)")
+    return exactly_fixed(pair.items[0], pair.items[1])
+
+
 @register("-27!", rank=2)
 def exactly_fixed(places: Value, value: Value) -> Value:
     """Write floats with so many digits after the point, rounded from their exact values."""

@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def to_value(value: Any) -> Value:
 
 
 def _scalar(value: Any) -> Value:
-    if value is None:
+    if value is None or type(value).__name__ == "NAType":
         return NIL
     if isinstance(value, bool):
         return boolean(value)
@@ -98,6 +99,11 @@ def _scalar(value: Any) -> Value:
 
 
 def _temporal(value: Any) -> Value:
+    instant = getattr(value, "asm8", None)  # pandas' instants and spans, to the nanosecond
+    if isinstance(instant, np.generic):
+        return _first(np.array([instant]))
+    if isinstance(value, Decimal):
+        return float_(float(value))
     if isinstance(value, dt.datetime):
         naive = value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
         return _first(np.array([naive], dtype="datetime64[us]"))

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tickloop.analytics.q.clause import constant, parts_of
-from tickloop.analytics.q.grouped import spelled
+from tickloop.analytics.q.clause import constant, parts_of, spelled
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.values import Atom, Builtin, List, Value, long, symbol
 

@@ -3,9 +3,10 @@
 import csv
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
 from tickloop.analytics.q.errors import QError, length_error, type_error
+from tickloop.analytics.q.file_paths import path_of, refused
+from tickloop.analytics.q.file_verbs import content, lines_of
 from tickloop.analytics.q.iso_text import iso
 from tickloop.analytics.q.kinds import whole_vector
 from tickloop.analytics.q.lists import make_table
@@ -52,15 +53,13 @@ def text(session: Interpreter, left: Value, right: Value) -> Value:
     return _pairs(delimiter, right)
 
 
-def _granted(session: Interpreter, name: str) -> Path:
-    if not getattr(session, "files", False):
-        raise QError("access", "this session may not touch files")
-    return Path(name.removeprefix(":"))
-
-
 def _write(session: Interpreter, name: str, lines: Value) -> Value:
-    path = _granted(session, name)
-    path.write_bytes(b"".join(text_bytes(line) + b"\n" for line in items_of(lines)))
+    path = path_of(session, name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(text_bytes(line) + b"\n" for line in items_of(lines)))
+    except OSError as error:
+        raise refused(path, error) from None
     return Atom(QType.SYMBOL, name)
 
 
@@ -123,14 +122,19 @@ def _lines(session: Interpreter, value: Value) -> tuple[list[str], bool]:
     """Give lines as text that keeps every byte, and whether there was one string only."""
     name = name_of(value)
     if name is not None:
-        raw = _granted(session, name).read_bytes()
-        return raw.decode("utf-8", "surrogateescape").splitlines(), False
+        return _decoded(content(session, value)), False
+    if isinstance(value, List) and len(value) in (2, 3) and name_of(value.items[0]) is not None:
+        return _decoded(content(session, value)), False
     whole = text_of(value)
     if whole is not None:
         lines = whole.splitlines()
         return lines, len(lines) == 1 and not whole.endswith("\n")
     texts = [text_bytes(line).decode("utf-8", "surrogateescape") for line in items_of(value)]
     return texts, False
+
+
+def _decoded(raw: bytes) -> list[str]:
+    return [line.decode("utf-8", "surrogateescape") for line in lines_of(raw)]
 
 
 def _split(lines: Sequence[str], delimiter: str) -> list[list[str]]:

@@ -1,5 +1,7 @@
 """Dictionaries: `!`, key, and the keys of tables; enumerations of symbols."""
 
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 
 from tickloop.analytics.q.enumerations import domain_of
@@ -24,8 +26,12 @@ from tickloop.analytics.q.values import (
     is_list,
     name_of,
     symbol,
+    symbols,
     type_of,
 )
+
+if TYPE_CHECKING:
+    from tickloop.analytics.q.session import Session
 
 _TYPE_NAMES = {kind: kind.name.lower() for kind in QType}
 
@@ -108,13 +114,13 @@ def key(session: Interpreter, value: Value) -> Value:
 
 def _key_of_name(session: Interpreter, name: str, value: Value) -> Value:
     if name.startswith(":"):
-        raise QError("access", "files cannot be listed in this session")
+        from tickloop.analytics.q.file_verbs import listed
+
+        return listed(session, name)
+    if not name:
+        return symbols(cast("Session", session).names.namespaces())
     try:
         held = session.get(name.removeprefix(".."))
     except QError:
         return List(())
-    is_namespace = isinstance(held, Dictionary) and not is_keyed_table(held)
-    if is_namespace and (name.startswith(".") or not name):
-        assert isinstance(held, Dictionary)
-        return held.keys
-    return value
+    return held.keys if isinstance(held, Dictionary) else value

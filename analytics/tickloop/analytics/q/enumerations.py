@@ -20,6 +20,7 @@ from tickloop.analytics.q.values import (
     Value,
     Vector,
     collect,
+    items_of,
     names_of,
     plain,
     symbols,
@@ -33,10 +34,12 @@ def domain_of(session: Interpreter, name: str) -> Domain:
 
     There is one for each name, so that enumerations made at different times are alike.
     """
+    if not name:
+        raise type_error("the null symbol seen, the name of a list of symbols needed")
     target = session.get(name)
     if isinstance(target, List) and not target.items:
         target = symbols(())
-    if not isinstance(target, Vector | Dictionary):
+    if not isinstance(target, Vector | Dictionary | Table):
         raise type_error(f"{name} is no list of symbols or keyed table to enumerate by")
     domains = _DOMAINS.setdefault(session, {})
     domain = domains.setdefault(name, Domain(name, target))
@@ -44,10 +47,19 @@ def domain_of(session: Interpreter, name: str) -> Domain:
     return domain
 
 
+def known_domain(session: Interpreter, name: str) -> Domain:
+    """Give a domain that files speak of; without its variable, no position has a symbol."""
+    try:
+        return domain_of(session, name)
+    except QError:
+        domains = _DOMAINS.setdefault(session, {})
+        return domains.setdefault(name, Domain(name, symbols(())))
+
+
 def assigned(session: Interpreter, name: str, value: Value) -> None:
     """Let enumerations over a variable follow its new value."""
     domain = _DOMAINS.get(session, {}).get(name)
-    if domain is not None and isinstance(value, Vector | Dictionary):
+    if domain is not None and isinstance(value, Vector | Dictionary | Table):
         domain.target = value
 
 
@@ -89,12 +101,38 @@ def _missing(domain: Domain, value: Value) -> list[str]:
 def _keys(domain: Domain) -> Value:
     if isinstance(domain.target, Vector):
         return domain.target
+    if isinstance(domain.target, Table):
+        raise type_error(f"{domain.name} has no keys; a link is `{domain.name}!positions")
     keys = domain.target.keys
+    if isinstance(keys, Table) and len(keys.columns) > 1:
+        return keys
     return plain(keys.columns[0]) if isinstance(keys, Table) else keys
+
+
+def enumerated_by(domain: Domain, value: Value) -> Enumerated:
+    """Find keys of any type in a foreign key's table; 'cast if one is not there."""
+    found = _enumerated(domain, value)
+    assert isinstance(found, Enumerated)
+    return found
+
+
+def _by_rows(domain: Domain, keys: Table, value: List) -> Value:
+    """Find rows of several keys."""
+    rows = [items_of(item) for item in value.items]
+    if any(len(row) != len(keys.columns) for row in rows):
+        raise QError("length", f"{domain.name} has {len(keys.columns)} keys")
+    columns = [collect(list(column)) for column in zip(*rows, strict=True)]
+    places = positions(keys, Table(keys.names, tuple(columns)))
+    if (places < 0).any():
+        raise QError("cast", f"a row is not among the keys of {domain.name}")
+    return Enumerated(domain, places.astype(np.int64))
 
 
 def _enumerated(domain: Domain, value: Value) -> Value:
     value = plain(value)
+    keys = _keys(domain)
+    if isinstance(keys, Table) and isinstance(value, List):
+        return _by_rows(domain, keys, value)
     if isinstance(value, List) and value.items:
         return collect([_enumerated(domain, item) for item in value.items])
     if isinstance(value, List):
@@ -102,7 +140,7 @@ def _enumerated(domain: Domain, value: Value) -> Value:
     if not isinstance(value, Atom | Vector):
         raise type_error("symbols needed to enumerate")
     wanted = value if isinstance(value, Vector) else cast(Vector, collect([value]))
-    places = positions(_keys(domain), wanted)
+    places = positions(keys, wanted)
     if (places < 0).any():
         raise QError(
             "cast", f"an item is not in {domain.name}; `{domain.name}?x adds what it lacks"

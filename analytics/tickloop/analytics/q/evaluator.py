@@ -1,6 +1,7 @@
 """From the syntax tree to closures: what runs is a chain of small Python functions."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tickloop.analytics.q.assignment import compile_assign
@@ -9,7 +10,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.lambdas import SELF, Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.literal_tables import compile_table
-from tickloop.analytics.q.parser import names_in
+from tickloop.analytics.q.naming import names_in
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.scope import Scope, assigned_names
 from tickloop.analytics.q.syntax import (
@@ -262,9 +263,19 @@ def _function(node: Function, scope: Scope) -> Code:
     session, namespace, position = scope.session, scope.namespace, node.position
     body = compile_function(node, scope)
     local = frozenset(assigned_names(node.statements))
-    value = Lambda(node.source, node.parameters, body, namespace, local)
+    label = f"{scope.owner}@:" if scope.owner else ""
+    value = Lambda(node.source, node.parameters, body, namespace, local, label)
     assert position >= 0
     assert body.session is session
+    return lambda frame: value
+
+
+def compile_named(node: Function, name: str, scope: Scope) -> Code:
+    """Compile a lambda that is assigned to a name, which errors in it tell."""
+    inner = replace(scope, owner=name)
+    body = compile_function(node, inner)
+    local = frozenset(assigned_names(node.statements))
+    value = Lambda(node.source, node.parameters, body, scope.namespace, local, f"{name}:")
     return lambda frame: value
 
 
@@ -278,7 +289,7 @@ def compile_function(node: Function, scope: Scope) -> Body:
         local.add(SELF)
     for name in sorted(local):
         slots.setdefault(name, len(slots))
-    inner = Scope(scope.session, scope.namespace, slots, is_function=True)
+    inner = Scope(scope.session, scope.namespace, slots, is_function=True, owner=scope.owner)
     opening = [
         compile_assign(
             Assign(pattern, None, Name(name, node.position), False, node.position), inner

@@ -1,5 +1,7 @@
 """Functional exec: columns as lists, dictionaries of columns, and results by group."""
 
+from collections.abc import Sequence
+
 from tickloop.analytics.q.clause import Scope, evaluate
 from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.filters import filtered
@@ -18,6 +20,7 @@ from tickloop.analytics.q.selecting import (
 )
 from tickloop.analytics.q.values import (
     Dictionary,
+    List,
     QType,
     Table,
     Value,
@@ -28,6 +31,7 @@ from tickloop.analytics.q.values import (
     item_at,
     symbols,
 )
+from tickloop.analytics.trace import traced
 
 
 def exec_rows(session: Interpreter, table: Value, clauses: Clauses) -> Value:
@@ -50,6 +54,7 @@ def executed(scope: Scope, clauses: Clauses) -> Value:
     return take(result, limits(clauses.limit, count_of(result))) if is_list(result) else result
 
 
+@traced("columns", given=lambda scope, columns: scope.count, found=count_of)
 def _ungrouped(scope: Scope, columns: Value) -> Value:
     if is_nothing(columns):
         return _last_row(scope)
@@ -78,7 +83,15 @@ def _grouped(scope: Scope, clauses: Clauses) -> Value:
         found = grouped_columns(scope, groups, names, clauses.columns)
         return Dictionary(shown, Table(tuple(found[0]), tuple(found[1])))
     grouped = GroupedScope(scope, groups)
-    return Dictionary(shown, grouped.result(grouped.evaluate([clauses.columns])[0]))
+    found_values = grouped.result(grouped.evaluate([clauses.columns])[0])
+    if isinstance(found_values, List) and _are_dictionaries(found_values.items):
+        # Dictionaries of equal keys are rows: this is how a table is pivoted.
+        found_values = collect(found_values.items)
+    return Dictionary(shown, found_values)
+
+
+def _are_dictionaries(items: Sequence[Value]) -> bool:
+    return bool(items) and all(isinstance(item, Dictionary) for item in items)
 
 
 def exec_at(session: Interpreter, table: Value, rows: Value, tree: Value) -> Value:

@@ -15,6 +15,7 @@ from tickloop.analytics.q.column_index import Spans, known_spans, remembered
 from tickloop.analytics.q.errors import QError, type_error
 from tickloop.analytics.q.interned import INTERNED
 from tickloop.analytics.q.rows import Rows
+from tickloop.analytics.q.tree_text import tree_text
 from tickloop.analytics.q.values import (
     NULLS,
     Array,
@@ -31,6 +32,7 @@ from tickloop.analytics.q.values import (
     name_of,
     names_of,
 )
+from tickloop.analytics.trace import note, traced
 
 Longs = npt.NDArray[np.int64]
 
@@ -38,12 +40,23 @@ Longs = npt.NDArray[np.int64]
 def filtered(scope: Scope, filters: Sequence[Value]) -> Scope:
     """Apply filters from the first to the last; give the scope of the rows that pass all."""
     for tree in filters:
-        rows = _by_index(scope, tree)
-        scope = scope.narrowed(_by_value(scope, tree) if rows is None else rows)
+        scope = _passing(scope, tree)
     return scope
 
 
+@traced(
+    "filter",
+    about=lambda scope, tree: tree_text(tree),
+    given=lambda scope, tree: scope.count,
+    found=lambda scope: scope.count,
+)
+def _passing(scope: Scope, tree: Value) -> Scope:
+    rows = _by_index(scope, tree)
+    return scope.narrowed(_by_value(scope, tree) if rows is None else rows)
+
+
 def _by_value(scope: Scope, tree: Value) -> Rows | None:
+    note("evaluated for every row that is left")
     found = evaluate(tree, scope)
     if isinstance(found, Atom) and found.type is QType.BOOLEAN:
         return scope.rows if found.value else slice(0, 0)
@@ -57,6 +70,8 @@ def _by_value(scope: Scope, tree: Value) -> Rows | None:
         places = np.flatnonzero(found.data)
     elif found.type in (QType.LONG, QType.INT):
         places = found.data.astype(np.int64)
+        if len(places) and not 0 <= int(places.min()) <= int(places.max()) < scope.count:
+            raise QError("index", f"row numbers from 0 to {scope.count - 1} are there")
     else:
         raise type_error("a filter has to give a boolean for each row")
     if isinstance(scope.rows, np.ndarray):
@@ -112,6 +127,7 @@ def _rows_of(column: Vector | Enumerated, items: Sequence[Any]) -> Rows | None:
     if spans is None:
         return None
     found = [(spans, spans.rows_of(item)) for item in dict.fromkeys(items)]
+    note("offsets of p# or s#" if spans.order is None else "index of g#")
     if len(found) == 1 and spans.order is None:
         return found[0][1]
     rows = [_span_rows(spans, span) for _, span in found if span.stop > span.start]
@@ -147,11 +163,11 @@ def _is_exact(column: Vector) -> bool:
 
 
 def _positions(column: Enumerated, ids: Sequence[int]) -> list[Any] | None:
-    if 0 in ids:
+    if 0 in ids or not column.domain.is_symbolic:
         return None  # a null symbol may be spelled by any negative position
     symbols = column.domain.symbols()
     known = remembered(symbols, "positions", lambda: _by_id(symbols))
-    return [known.get(symbol_id, -1) for symbol_id in ids]
+    return [known[symbol_id] for symbol_id in ids if symbol_id in known]
 
 
 def _by_id(symbols: Array) -> dict[int, int]:
@@ -176,6 +192,7 @@ def _compared(name: str, column: Vector | Enumerated, wanted: Value) -> Rows | N
         return None
     if column.type is QType.SYMBOL:
         return None
+    note("bisection")
     side = {"<": "left", ">=": "left", "<=": "right", ">": "right"}[name]
     at = int(np.searchsorted(column.data, column.data.dtype.type(wanted.value), side=side))  # type: ignore[call-overload]
     return slice(0, at) if name[0] == "<" else slice(at, len(column))
@@ -184,6 +201,7 @@ def _compared(name: str, column: Vector | Enumerated, wanted: Value) -> Rows | N
 def _bisected(column: Vector, low: Any, high: Any) -> Rows | None:
     if column.data.dtype.kind != "i" or NULLS[column.type] in (low, high):
         return None
+    note("bisection")
     first = int(np.searchsorted(column.data, low, side="left"))
     stop = int(np.searchsorted(column.data, high, side="right"))
     return slice(first, max(first, stop))

@@ -186,7 +186,28 @@ def member(left: Value, right: Value) -> Value:
         return _rows_in(left, right)
     if isinstance(left, Dictionary) and not isinstance(right, List):
         return Dictionary(left.keys, member(left.values, right))
+    if count_of(right) == 1:
+        left, right = _as_alike(left, right)
     return _below(find(right, left), count_of(right))
+
+
+def _as_alike(left: Value, right: Value) -> tuple[Value, Value]:
+    """Turn numbers that are compared to those of another type into floats."""
+    kinds = [side.type for side in (left, right) if isinstance(side, Atom | Vector)]
+    if len(kinds) < 2 or kinds[0] is kinds[1]:
+        return left, right
+    if not set(kinds) <= _WHOLE_KINDS | _FLOAT_KINDS or not set(kinds) & _FLOAT_KINDS:
+        return left, right
+    return _floated(left), _floated(right)
+
+
+def _floated(value: Value) -> Value:
+    if isinstance(value, Vector):
+        return _widened(value, QType.FLOAT)
+    assert isinstance(value, Atom)
+    widened = collect([value])
+    assert isinstance(widened, Vector)
+    return item_at(_widened(widened, QType.FLOAT), 0)
 
 
 def _rows_in(left: Value, right: Table) -> Value:

@@ -7,9 +7,8 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.indexing import index
 from tickloop.analytics.q.iterators import apply_iterated
 from tickloop.analytics.q.lambdas import apply_lambda
-from tickloop.analytics.q.ranks import rank_of
+from tickloop.analytics.q.ranks import has_missing, rank_of
 from tickloop.analytics.q.values import (
-    MISSING,
     Adverb,
     Atom,
     Builtin,
@@ -44,7 +43,7 @@ def apply(session: "Session", function: Value, arguments: Arguments) -> Value:
 
 def _builtin(session: "Session", function: Value, arguments: Arguments) -> Value:
     assert isinstance(function, Builtin)
-    if MISSING in arguments:
+    if has_missing(arguments):
         return Projection(function, tuple(arguments))
     called = function.by_rank.get(len(arguments))
     if called is not None:
@@ -69,7 +68,7 @@ def _lambda(session: "Session", function: Value, arguments: Arguments) -> Value:
 def _projection(session: "Session", function: Value, arguments: Arguments) -> Value:
     assert isinstance(function, Projection)
     filled, rest = fill(function.arguments, arguments)
-    if MISSING in filled:
+    if has_missing(filled):
         return Projection(function.function, (*filled, *rest))
     return apply(session, function.function, [*filled, *rest])
 
@@ -86,7 +85,7 @@ def fill(given: Arguments, arguments: Arguments) -> tuple[list[Value], list[Valu
 def _composition(session: "Session", function: Value, arguments: Arguments) -> Value:
     assert isinstance(function, Composition)
     *outer, last = function.functions
-    if MISSING in arguments or len(arguments) < rank_of(last):
+    if has_missing(arguments) or len(arguments) < rank_of(last):
         return Projection(function, tuple(arguments))
     value = apply(session, last, arguments)
     for one in reversed(outer):
@@ -102,7 +101,7 @@ def _nil(session: "Session", function: Value, arguments: Arguments) -> Value:
 
 def _adverb(session: "Session", function: Value, arguments: Arguments) -> Value:
     assert isinstance(function, Adverb)
-    if MISSING in arguments:
+    if has_missing(arguments):
         return Projection(function, tuple(arguments))
     if len(arguments) == 1:
         return Iterated(function.iterator, arguments[0])
@@ -134,7 +133,8 @@ def _atom(session: "Session", function: Value, arguments: Arguments) -> Value:
 
 def text_like(value: Value) -> bool:
     """Tell what a handle takes: strings, lists of strings, parse trees."""
-    return isinstance(value, List) or text_of(value) is not None
+    is_bytes = isinstance(value, Vector) and value.type is QType.BYTE
+    return isinstance(value, List) or is_bytes or text_of(value) is not None
 
 
 def _not_applicable(session: "Session", function: Value, arguments: Arguments) -> Value:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tickloop.analytics.q import code_kernels as by_code
 from tickloop.analytics.q import span_kernels as by_span
+from tickloop.analytics.q.codes import coded
 from tickloop.analytics.q.cores import ROWS_MIN, cores, together
 from tickloop.analytics.q.gather_kernels import look
 from tickloop.analytics.q.groups import Groups
@@ -25,6 +26,7 @@ from tickloop.analytics.q.values import (
     Value,
     Vector,
 )
+from tickloop.analytics.trace import note
 
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
@@ -32,6 +34,7 @@ Longs = npt.NDArray[np.int64]
 # Spans of about this many rows go through all aggregates before the next ones are touched, so
 # that a column which several aggregates read comes from memory once.
 _BLOCK_ROWS = 1 << 15
+_ROWS_OF_FEW = 2000
 _UNTYPED = (QType.GUID, QType.SYMBOL)
 _NO_NULL = -(2**63)
 
@@ -51,9 +54,13 @@ def _nothing(*_: object) -> None:
 
 def run(groups: Groups, jobs: Sequence[Job]) -> list[Value]:
     """Run aggregates together and give their results in order."""
+    if not jobs:
+        return []
     if groups.together:
+        note("kernels over spans of rows")
         together([partial(_run_spans, jobs, share) for share in _shares(groups)])
     else:
+        note("kernels over codes of rows")
         workers = cores() if groups.rows >= ROWS_MIN else 1
         shares = [jobs[worker::workers] for worker in range(workers)]
         together([partial(_run_codes, share) for share in shares])
@@ -170,14 +177,13 @@ def _extreme(name: str, columns: list[Vector], groups: Groups, kind: QType) -> J
     values = _looked(vector)
     spans = groups.starts, groups.stops
     is_float = values.dtype.kind == "f"
-    low, high = (np.inf, -np.inf) if is_float else _limits(vector)
-    dtype = np.float64 if is_float else np.int64
-    lows: Array = np.full(groups.count, low, dtype=dtype)
-    highs: Array = np.full(groups.count, high, dtype=dtype)
+    lows, highs, is_new = _ends(vector, groups)
 
     def result() -> Value:
         return Vector(kind, (lows if name == "min" else highs).astype(DTYPES[kind]))
 
+    if not is_new:
+        return Job(_nothing, _nothing, result)
     if is_float:
         return Job(
             lambda a, b: by_span.span_float_extremes(values, *spans, a, b, lows, highs),
@@ -190,6 +196,31 @@ def _extreme(name: str, columns: list[Vector], groups: Groups, kind: QType) -> J
         lambda: by_code.code_extremes(values, look(groups.codes), null, lows, highs),
         result,
     )
+
+
+def _flagged(name: str, columns: list[Vector], groups: Groups, kind: QType) -> Job | None:
+    """Of booleans, any is the greatest and all the least."""
+    if columns[0].type is not QType.BOOLEAN:
+        return None
+    return _extreme("min" if name == "all" else "max", columns, groups, kind)
+
+
+def _ends(vector: Vector, groups: Groups) -> tuple[Array, Array, bool]:
+    """Give the arrays of least and greatest values, and whether they still have to be filled."""
+    key = ("extremes", id(vector.data))
+    known = groups.shared.get(key)
+    if known is None:
+        is_float = vector.data.dtype.kind == "f"
+        dtype = np.float64 if is_float else np.int64
+        ends = (np.inf, -np.inf) if is_float else _limits(vector)
+        made = [np.full(groups.count, end, dtype=dtype) for end in ends]
+        # The array is kept, so that its id stays its own.
+        groups.shared[key] = (made[0], made[1], vector.data)
+        return made[0], made[1], True
+    lows, highs, _ = known
+    assert isinstance(lows, np.ndarray)
+    assert isinstance(highs, np.ndarray)
+    return lows, highs, False
 
 
 def _limits(vector: Vector) -> tuple[int, int]:
@@ -258,6 +289,40 @@ def _moment(name: str, columns: list[Vector], groups: Groups, kind: QType) -> Jo
     return Job(work, lambda: work(0, groups.count), result)
 
 
+def distinct_count(column: Value, groups: Groups) -> Job:
+    """Count the distinct values of each group."""
+
+    def result() -> Value:
+        if not groups.count:
+            return Vector(QType.LONG, np.empty(0, dtype=np.int64))
+        pairs = Groups.of_codes(coded([Vector(QType.INT, groups.codes), column]))
+        counts = np.bincount(groups.codes[pairs.firsts], minlength=groups.count)
+        return Vector(QType.LONG, counts.astype(np.int64))
+
+    return Job(_nothing, _nothing, result)
+
+
+def _median(_: str, columns: list[Vector], groups: Groups, kind: QType) -> Job | None:
+    """Sort all values at once where groups are many; few groups are sorted one by one."""
+    if groups.count * _ROWS_OF_FEW < groups.rows:
+        return None
+    values = floats(columns[0])
+
+    def result() -> Value:
+        order = np.lexsort((values, groups.codes))
+        known = np.bincount(groups.codes, weights=~np.isnan(values), minlength=groups.count)
+        counts = known.astype(np.int64)
+        # Nulls sort last within a group, so they never stand in the middle.
+        begins = np.cumsum(groups.counts) - groups.counts
+        last = max(len(order) - 1, 0)
+        low = values[order[np.minimum(begins + np.maximum(counts - 1, 0) // 2, last)]]
+        high = values[order[np.minimum(begins + counts // 2, last)]]
+        middle = np.where(counts > 0, (low + high) / 2, np.nan)
+        return Vector(kind, middle.astype(DTYPES[kind]))
+
+    return Job(_nothing, _nothing, result)
+
+
 _MOMENTS: dict[str, Callable[[Longs, Floats, Floats, Floats], Any]] = {
     "var": lambda n, xy, xx, yy: xy / n,
     "dev": lambda n, xy, xx, yy: np.sqrt(xy / n),
@@ -272,7 +337,10 @@ _PLANS: dict[tuple[str, int], _Plan] = {
     ("sum", 1): _sum,
     ("avg", 1): _avg,
     ("min", 1): _extreme,
+    ("any", 1): _flagged,
+    ("all", 1): _flagged,
     ("max", 1): _extreme,
+    ("med", 1): _median,
     ("wavg", 2): _weighted,
     ("wsum", 2): _weighted,
     **{(name, 1): _moment for name in ("var", "dev", "svar", "sdev")},

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.analytics.q.gather_kernels import look, seen
+from tickloop.core.hashing import mix
 from tickloop.core.kernel import kernel
 
 Column = npt.NDArray[Any]
@@ -44,7 +45,7 @@ def bucket_starts(
 ) -> int:
     """Write where each bucket of `step` begins within ascending times; -1 if they descend.
 
-    Bucket k covers origin + k*step up to the next; only a change of bucket costs a division.
+    Bucket k covers origin + k*step up to the next; only a jump over buckets costs a division.
     Nulls and what is near them count as descending, for their buckets would overflow.
     """
     runs = 0
@@ -54,9 +55,10 @@ def bucket_starts(
         time = np.int64(times[row])
         if low <= time < high:
             continue
-        if (runs > 0 and time < low) or abs(time) > _REACH:
+        if (runs > 0 and time < low) or time < -_REACH or time > _REACH:
             return -1
-        low = (time - origin) // step * step + origin
+        is_next = runs > 0 and time < high + step
+        low = high if is_next else (time - origin) // step * step + origin
         high = low + step
         starts[runs] = row
         runs += 1
@@ -102,11 +104,7 @@ def hash_codes(values: Longs, slots: Codes, distinct: Longs, codes: Codes, limit
     known = 0
     for row in range(values.shape[0]):
         value = values[row]
-        mixed = np.uint64(value)
-        mixed ^= mixed >> np.uint64(32)
-        mixed *= np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-        place = mixed & mask
+        place = mix(np.uint64(value)) & mask
         while True:
             code = slots[place]
             if code < 0:

@@ -14,10 +14,11 @@ from typing import TypeAlias
 import numpy as np
 
 from tickloop.analytics.q import group_aggregates as aggregates
-from tickloop.analytics.q.clause import Scope, apply, constant, parts_of
+from tickloop.analytics.q.clause import Scope, apply, constant, parts_of, spelled
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.groups import Groups
 from tickloop.analytics.q.rows import collected, join, lay_flat, null_like, repeat, split, take
+from tickloop.analytics.q.uniform_groups import uniform_rows
 from tickloop.analytics.q.values import (
     Atom,
     Builtin,
@@ -34,6 +35,7 @@ from tickloop.analytics.q.values import (
     is_list,
     item_at,
 )
+from tickloop.analytics.trace import note
 
 
 class Level(Enum):
@@ -53,7 +55,6 @@ class Leveled:
 
 
 _Plans: TypeAlias = dict[int, Leveled]
-_SHOWN = {"#:": "count", "*:": "first", "?:": "distinct"}
 # Functions that work item by item on one argument while the other is one value.
 _POINTWISE_LEFT = frozenset({"in", "within", "like"})
 _POINTWISE_RIGHT = frozenset({"$", "xbar", "each", "bin", "binr"})
@@ -103,6 +104,11 @@ class GroupedScope:
         """Plan an aggregate whose arguments are columns or atomic functions of columns."""
         head = node.items[0]
         assert isinstance(head, Builtin)
+        counted = _distinct_of(node)
+        if counted is not None:
+            column = self._evaluate(counted, {})
+            is_column = column.level is Level.ROWS
+            return aggregates.distinct_count(column.value, self.groups) if is_column else None
         arguments = [self._evaluate(item, {}) for item in node.items[1:]]
         columns = self._rows(arguments)
         if columns is None:
@@ -155,6 +161,10 @@ class GroupedScope:
                     job = aggregates.job(spelled(head), columns, self.groups, kind)
                     if job is not None:
                         return Leveled(Level.GROUPS, aggregates.run(self.groups, [job])[0])
+            if len(arguments) == 1 and levels == {Level.ROWS}:
+                found = uniform_rows(session, head, arguments[0].value, self.groups)
+                if found is not None:
+                    return Leveled(Level.ROWS, found)
         return self._group_by_group(function, arguments)
 
     def _pointwise(self, head: Value, arguments: Sequence[Leveled]) -> Leveled:
@@ -169,6 +179,7 @@ class GroupedScope:
 
     def _group_by_group(self, function: Leveled, arguments: Sequence[Leveled]) -> Leveled:
         session = self.scope.session
+        note("called group by group")
         if not self.groups.count:
             return Leveled(Level.GROUPS, self._of_no_groups(function, arguments))
         parts = [self.items(argument) for argument in arguments]
@@ -244,11 +255,6 @@ class GroupedScope:
         return self._from_groups(spread)
 
 
-def spelled(head: Builtin) -> str:
-    """Give the keyword of a built-in that the console shows in k."""
-    return _SHOWN.get(head.name, head.name)
-
-
 def _aggregates(tree: Value) -> list[List]:
     """Find the innermost aggregates that kernels know; those inside them are found again."""
     if not isinstance(tree, List) or len(tree.items) < 2:
@@ -257,6 +263,18 @@ def _aggregates(tree: Value) -> list[List]:
     head = tree.items[0]
     is_known = isinstance(head, Builtin) and spelled(head) in aggregates.NAMES
     return [tree] if is_known and not found else found
+
+
+def _distinct_of(node: List) -> Value | None:
+    """Give what `count distinct` counts; None for other trees."""
+    head, *rest = node.items
+    inner = rest[0]
+    if not isinstance(inner, List | Vector) or len(inner) != 2 or constant(inner) is not None:
+        return None
+    verb, argument = parts_of(inner)
+    is_distinct = isinstance(verb, Builtin) and spelled(verb) == "distinct"
+    is_count = isinstance(head, Builtin) and spelled(head) == "count"
+    return argument if is_distinct and is_count else None
 
 
 def _is_pointwise(head: Value, arguments: Sequence[Leveled]) -> bool:

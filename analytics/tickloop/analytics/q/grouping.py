@@ -21,6 +21,7 @@ from tickloop.analytics.q.gather_kernels import look
 from tickloop.analytics.q.group_kernels import bucket_starts
 from tickloop.analytics.q.groups import Groups
 from tickloop.analytics.q.rows import repeat, take
+from tickloop.analytics.q.tree_text import tree_text
 from tickloop.analytics.q.values import (
     Array,
     Atom,
@@ -35,6 +36,7 @@ from tickloop.analytics.q.values import (
     is_list,
     name_of,
 )
+from tickloop.analytics.trace import note, traced
 
 Longs = npt.NDArray[np.int64]
 
@@ -50,12 +52,19 @@ _PLAIN_UNITS = frozenset(
 )
 
 
+@traced(
+    "group",
+    about=lambda scope, trees: ", ".join(map(tree_text, trees)),
+    given=lambda scope, trees: scope.count,
+    found=lambda made: made[0].count,
+)
 def group(scope: Scope, trees: Sequence[Value]) -> tuple[Groups, list[Value]]:
     """Group a scope's rows by expressions; give the groups, sorted by key, and their keys."""
     groups = _by_runs(scope, trees)
     if groups is not None:
         firsts = _numbered(scope, groups.firsts)
         return groups, [evaluate(tree, scope.narrowed(firsts)) for tree in trees]
+    note("codes of the keys' values")
     columns = [_key_column(tree, scope) for tree in trees]
     groups = Groups.of_codes(coded(columns))
     return groups, [take(column, groups.firsts) for column in columns]
@@ -83,6 +92,7 @@ def _by_runs(scope: Scope, trees: Sequence[Value]) -> Groups | None:
     spans = _first_spans(scope, trees[0])
     if spans is None or len(trees) > 2:
         return None
+    note("offsets of p# or s#" if len(trees) == 1 else "offsets of p# or s#, cut into buckets")
     by_key = np.argsort(coded([_keys(scope, trees[0], spans)]).codes, kind="stable")
     if len(trees) == 1:
         return Groups.of_spans(scope.count, spans.starts[by_key], spans.stops[by_key])
@@ -197,13 +207,14 @@ def _bucketed(rows: int, spans: Spans, by_key: Longs, bucket: _Bucket) -> Groups
 
 
 def _in_key_order(rows: int, spans: Spans, by_key: Longs, runs: Longs, out: Longs) -> Groups:
-    starts, stops = [], []
-    for k in by_key.tolist():
-        a = int(spans.starts[k])
-        begun = out[a : a + int(runs[k])]
-        starts.append(begun)
-        stops.append(np.append(begun[1:], spans.stops[k]))
-    if not starts:
+    lengths = runs[by_key]
+    firsts = spans.starts[by_key].tolist()
+    if not firsts:
         empty = np.empty(0, dtype=np.int64)
         return Groups.of_spans(rows, empty, empty)
-    return Groups.of_spans(rows, np.concatenate(starts), np.concatenate(stops))
+    pieces = [out[a : a + b] for a, b in zip(firsts, lengths.tolist(), strict=True)]
+    starts = np.concatenate(pieces)
+    stops = np.empty_like(starts)
+    stops[:-1] = starts[1:]
+    stops[np.cumsum(lengths) - 1] = spans.stops[by_key]
+    return Groups.of_spans(rows, starts, stops)

@@ -31,7 +31,8 @@ class Groups:
     starts: Longs
     stops: Longs
     coded: Coded | None = None
-    _order: Longs | None = field(default=None, repr=False)
+    # Running results that several aggregates read: by what they are of which array.
+    shared: dict[tuple[str, int], tuple[object, ...]] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of_spans(rows: int, starts: Longs, stops: Longs) -> "Groups":

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.ranks import has_missing
 from tickloop.analytics.q.registry import call
 from tickloop.analytics.q.values import (
     DTYPES,
-    MISSING,
     NULLS,
     Array,
     Atom,
@@ -45,7 +45,7 @@ Indexes = Sequence[Value]
 
 def index(session: "Session", value: Value, indexes: Indexes) -> Value:
     """Index a list, dictionary or table, one index for each level; `::` takes a whole level."""
-    if MISSING in indexes:
+    if has_missing(indexes):
         indexes = [Nil() if isinstance(item, Missing) else item for item in indexes]
     first = indexes[0]
     if len(indexes) == 1:
@@ -238,6 +238,8 @@ def _taken(data: Array, positions: Array, missing: object) -> Array:
 
 def _lookup(session: "Session", value: Dictionary, key: Value) -> Value:
     keys = value.keys
+    if value.attribute is Attribute.SORTED:
+        return _step(session, value, key)
     if isinstance(keys, Table):
         return _keyed_row(session, value, keys, key)
     place = position_of(session, keys, key)
@@ -255,6 +257,18 @@ def _lookup(session: "Session", value: Dictionary, key: Value) -> Value:
     if isinstance(found, Vector):
         return take(value.values, found.data)
     return at(session, value.values, found)
+
+
+def _step(session: "Session", value: Dictionary, key: Value) -> Value:
+    """Look up in a step function: what the last key that is not above a key maps to."""
+    keys = value.keys
+    sought = _as_keys(keys, key) if isinstance(keys, Table) else key
+    if isinstance(sought, Dictionary) and not isinstance(keys, Table):
+        return Dictionary(sought.keys, _step(session, value, sought.values))
+    found = call(session, "bin", keys, sought)
+    return (
+        _one(value.values, found) if isinstance(found, Atom) else at(session, value.values, found)
+    )
 
 
 def position_of(session: "Session", keys: Value, key: Value) -> int | None:

@@ -4,6 +4,7 @@ import numpy as np
 
 from tickloop.analytics.q.errors import QError, type_error
 from tickloop.analytics.q.factorize import first_positions, paired_numbers
+from tickloop.analytics.q.file_verbs import upsert_file
 from tickloop.analytics.q.joining import join
 from tickloop.analytics.q.kinds import longs
 from tickloop.analytics.q.registry import Interpreter, register
@@ -66,7 +67,8 @@ def upsert(session: Interpreter, left: Value, right: Value) -> Value:
     if name is None:
         return upserted(left, right)
     if name.startswith(":"):
-        raise QError("access", "tables in files cannot be written to in this session")
+        upsert_file(session, name, right)
+        return left
     session.set(name, upserted(_held(session, name, right), right))
     return left
 
@@ -85,6 +87,8 @@ def upserted(value: Value, more: Value) -> Value:
     """Append rows to a table, put rows into a keyed one; entries into a dictionary."""
     if isinstance(value, Table):
         return append_rows(value, _rows(value, more), strict=True)
+    if isinstance(value, Dictionary) and value.attribute:
+        raise QError("step", "a step function takes no entries; `#d takes its attribute away")
     if isinstance(value, Dictionary) and is_keyed_table(value):
         return upsert_rows(value, _rows(flat(value), more), strict=True)
     if is_list(value) and not items_of(value):

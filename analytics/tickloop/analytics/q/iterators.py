@@ -8,9 +8,8 @@ from tickloop.analytics.q.accumulators import accumulate
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.item_stream import stream
 from tickloop.analytics.q.lambdas import interruption
-from tickloop.analytics.q.ranks import rank_of
+from tickloop.analytics.q.ranks import has_missing, rank_of
 from tickloop.analytics.q.values import (
-    MISSING,
     Atom,
     Builtin,
     Dictionary,
@@ -39,7 +38,7 @@ _WHOLE = (QType.SHORT, QType.INT, QType.LONG)
 
 def apply_iterated(session: "Session", derived: Iterated, arguments: Arguments) -> Value:
     """Apply a derived function."""
-    if MISSING in arguments:
+    if has_missing(arguments):
         return Projection(derived, tuple(arguments))
     return _FORMS[derived.iterator](session, derived, arguments)
 

@@ -10,6 +10,7 @@ from tickloop.analytics.q.registry import register
 from tickloop.analytics.q.selection import pick
 from tickloop.analytics.q.table_rows import (
     append_rows,
+    enumerated_in,
     flat,
     placed,
     places,
@@ -90,6 +91,9 @@ def _emptied(ours: Value, theirs: Value) -> Value:
 def _join_enumerated(left: Value, right: Value) -> Value:
     """Join positions in one domain; symbols and others make it plain."""
     if isinstance(left, EnumeratedAtom):
+        is_alike = isinstance(right, EnumeratedAtom) and right.domain is left.domain
+        if isinstance(right, Atom | EnumeratedAtom) and not is_alike:
+            return List((left, right))
         left = Enumerated(left.domain, np.array([left.position], dtype=np.int64))
     assert isinstance(left, Enumerated)
     if isinstance(right, EnumeratedAtom):
@@ -124,6 +128,8 @@ def append(value: Value, more: Value) -> Value:
         return _append_entries(value, more)
     if isinstance(value, Vector) and len(value) and _is_unfit(value, more):
         raise type_error(f"the list holds {value.type.name.lower()}; cast what is appended first")
+    if isinstance(value, Enumerated) and not isinstance(more, Enumerated | EnumeratedAtom | List):
+        more = enumerated_in(value, more)
     joined = join(value, more)
     if not isinstance(value, Vector | Enumerated | List) or not value.attribute:
         return joined

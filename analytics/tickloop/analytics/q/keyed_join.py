@@ -7,12 +7,14 @@ import numpy.typing as npt
 
 from tickloop.analytics.q.asof_join import columns_named
 from tickloop.analytics.q.errors import QError, type_error
+from tickloop.analytics.q.finding import bin_
 from tickloop.analytics.q.join_columns import is_null, keyed_like, merged, unkeyed
 from tickloop.analytics.q.matching import matched, rows_by_key
 from tickloop.analytics.q.registry import Interpreter, call, register
 from tickloop.analytics.q.rows import join, nulls, take, take_or_null
 from tickloop.analytics.q.values import (
     DTYPES,
+    Attribute,
     Dictionary,
     List,
     Table,
@@ -57,7 +59,13 @@ def _sides(value: Value) -> tuple[Table, Table]:
     return value.keys, value.values
 
 
-def _found(left: Table, keys: Table) -> Codes:
+def _found(left: Table, right: Value, keys: Table) -> Codes:
+    if isinstance(right, Dictionary) and right.attribute is Attribute.SORTED:
+        # A step function holds from each of its keys up to the next.
+        sought = Table(keys.names, tuple(columns_named(left, keys.names)))
+        steps = bin_(keys, sought)
+        assert isinstance(steps, Vector)
+        return np.maximum(steps.data, -1)
     return rows_by_key(columns_named(left, keys.names), keys.columns)
 
 
@@ -68,13 +76,13 @@ def _columns(table: Table) -> dict[str, Value]:
 def _left(left: Value, right: Value, *, fill: bool) -> Value:
     keys, values = _sides(right)
     ours = unkeyed(left, "left")
-    return keyed_like(left, merged(ours, _columns(values), _found(ours, keys), fill=fill))
+    return keyed_like(left, merged(ours, _columns(values), _found(ours, right, keys), fill=fill))
 
 
 def _inner(left: Value, right: Value, *, fill: bool) -> Value:
     keys, values = _sides(right)
     ours = unkeyed(left, "left")
-    found = _found(ours, keys)
+    found = _found(ours, right, keys)
     kept = np.flatnonzero(found >= 0)
     rows = take(ours, kept)
     assert isinstance(rows, Table)
@@ -86,7 +94,7 @@ def pj(session: Interpreter, left: Value, right: Value) -> Value:
     """Add the values of a keyed table to those of the rows whose key it has."""
     keys, values = _sides(right)
     ours = unkeyed(left, "left")
-    found = _found(ours, keys)
+    found = _found(ours, right, keys)
     columns = _columns(ours)
     for name, column in _columns(values).items():
         added = _zero_filled(take_or_null(column, found), name)

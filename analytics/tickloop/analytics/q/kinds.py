@@ -1,5 +1,6 @@
 """What verbs need to know of types: nulls, infinities, and an order that arrays compare by."""
 
+import os
 import sys
 from typing import Any
 
@@ -30,6 +31,9 @@ WHOLE = frozenset({QType.SHORT, QType.INT, QType.LONG})
 FLOATING = frozenset({QType.REAL, QType.FLOAT, QType.DATETIME})
 UNRANKED = frozenset({QType.SYMBOL, QType.GUID})  # neither added nor averaged
 NULLLESS = frozenset({QType.BOOLEAN, QType.BYTE})
+
+# NumPy crashes where it repeats something more often than memory holds, so this is asked first.
+_MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def null_mask(values: Vector) -> Mask:
@@ -161,7 +165,9 @@ def simple(value: Value) -> Value:
 
 
 def limited(count: int) -> int:
-    """Refuse counts that could never be held; 'limit."""
+    """Refuse counts that could never be held: 'limit, or 'wsfull on this machine."""
     if not 0 <= count <= sys.maxsize // 64:
         raise QError("limit", f"a list of {count} items asked for")
+    if count > _MEMORY_BYTES:
+        raise QError("wsfull", f"a list of {count} items asked for, more than memory has bytes")
     return count

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tickloop.analytics.q.depth import CALLS_MAX
 from tickloop.analytics.q.errors import QError
-from tickloop.analytics.q.values import MISSING, NIL, Lambda, List, Projection, Value
+from tickloop.analytics.q.ranks import has_missing
+from tickloop.analytics.q.values import NIL, Lambda, List, Projection, Value
 
 if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
@@ -48,7 +49,7 @@ def apply_lambda(session: "Session", function: Lambda, arguments: Sequence[Value
         if count > max(rank, 1):
             raise QError("rank", f"a function of {rank} arguments is given {count}")
         return Projection(function, tuple(arguments))
-    if MISSING in arguments:
+    if has_missing(arguments):
         return Projection(function, tuple(arguments))
     body = function.body
     if not isinstance(body, Body) or body.session is not session:
@@ -87,6 +88,9 @@ def _leave(error: QError, function: Lambda, body: Body) -> None:
     """Note the function in the error: from here on, positions are those of its caller."""
     if not error.is_signal and len(error.frames) < FRAMES_MAX:
         place = None if error.position is None else error.position - body.start
-        error.frames.append((function.source, place))
+        label = function.label
+        error.frames.append(
+            (label + function.source, None if place is None else place + len(label))
+        )
     error.is_signal = False
     error.position = None

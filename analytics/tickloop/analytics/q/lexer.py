@@ -36,13 +36,16 @@ class Token:
     value: Value | None = None
 
 
-_BLANK = re.compile(r"[ \t\r\n\f\v]+")
+# Text copied from pages has blanks that do not break lines.
+_BLANK = re.compile("[ \t\r\n\f\v\u00a0\u200b]+")
 _NAME = re.compile(r"\.?[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _SYMBOL = re.compile(r"`(:[A-Za-z0-9_.:/~\\-]*|[A-Za-z0-9.][A-Za-z0-9_.]*|)")
 _VERB = re.compile(r"<=|>=|<>|[-+*%!&|<>=~,^#_?@.$]")
 _COLONS = re.compile(r"::?")
 _ITERATOR = re.compile(r"['/\\]:?")
 _FILE_VERB = re.compile(r"[012]:(?![0-9])")
+# After a noun that it touches, the digit cannot begin a time of day.
+_FILE_MARK = re.compile(r"[012]:")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\", b'"': b'"', b"/": b"/"}
@@ -84,7 +87,8 @@ def _token(text: str, place: int, spaced: bool, before: Token | None) -> Token:
         return _symbols(text, place, spaced)
     if (mark := _MARKS.get(first)) is not None:
         return Token(mark, first, place, place + 1, spaced)
-    if (found := _FILE_VERB.match(text, place)) is not None:
+    joins = before is not None and before.kind in _NOUN_ENDS and not spaced
+    if (found := (_FILE_MARK if joins else _FILE_VERB).match(text, place)) is not None:
         return Token(Kind.VERB, found[0], place, found.end(), spaced)
     if _opens_number(text, place, spaced, before):
         return _numbers(text, place, spaced)

@@ -10,6 +10,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.values import (
     DTYPES,
     NULLS,
+    TYPE_CHARS,
     TYPES_BY_CHAR,
     Atom,
     QType,
@@ -221,21 +222,39 @@ def _common(items: Sequence[Item], last: str) -> QType:
     return kinds.pop()
 
 
+def _retold(word: str, kind: QType) -> Simple | None:
+    """Read a time or date as if it ended with the letter of the vector's type: 13:30 20:00t."""
+    for reader in (_time, _timespan, _calendar):
+        told = reader(word + TYPE_CHARS[kind])
+        if told is not None and told[0] is kind:
+            return told[1]
+    return None
+
+
+def _special_as(own: QType, kind: QType, word: str) -> Simple | None:
+    """Read 0N and 0W, in either case, as those of another type."""
+    found = _SPECIAL.fullmatch(word)
+    if found is None or own not in (QType.LONG, QType.FLOAT):
+        return None
+    if found[2] in "Nn":
+        return "" if kind is QType.SYMBOL else NULLS[kind]
+    if kind not in INFINITIES:
+        return None
+    return -INFINITIES[kind] if found[1] else INFINITIES[kind]
+
+
 def _convert(item: Item, kind: QType, word: str) -> Simple:
     own, value = item
     if own is kind:
         return value
     if own is QType.FLOAT and kind in _FLOATS:
         return value
-    if own is QType.LONG and (special := _SPECIAL.fullmatch(word)) is not None:
-        if special[2] == "N":
-            return "" if kind is QType.SYMBOL else NULLS[kind]
-        if kind in INFINITIES:
-            return -INFINITIES[kind] if special[1] else INFINITIES[kind]
-    if own is QType.FLOAT and (special := _SPECIAL.fullmatch(word)) is not None:
-        return _convert((QType.LONG, 0), kind, word.upper())
+    if (special := _special_as(own, kind, word)) is not None:
+        return special
     if kind is QType.MONTH and (month := _calendar(word + "m")) is not None:
         return month[1]
+    if (told := _retold(word, kind)) is not None:
+        return told
     if own is QType.LONG and kind is not QType.GUID:
         if kind is QType.BOOLEAN:
             return bool(value)

@@ -22,6 +22,7 @@ from tickloop.analytics.q.values import (
     count_of,
     plain,
 )
+from tickloop.analytics.trace import note, traced
 
 Codes = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -52,6 +53,11 @@ def _longer(left: Value, right: Value) -> Value:
     return left if count_of(left) else right
 
 
+@traced(
+    "match",
+    given=lambda left, right: count_of(left[0]) + count_of(right[0]),
+    found=lambda rows: int(np.count_nonzero(rows >= 0)),
+)
 def rows_by_key(left: Sequence[Value], right: Sequence[Value]) -> Codes:
     """Find for each row of the left keys the first equal row of the right ones, or -1."""
     if not count_of(left[0]):
@@ -59,6 +65,7 @@ def rows_by_key(left: Sequence[Value], right: Sequence[Value]) -> Codes:
     if not count_of(right[0]):
         return np.full(count_of(left[0]), -1, dtype=np.int32)
     ours, theirs, count = joint_codes(left, right)
+    note("codes of both sides' keys, then a table of first rows")
     firsts = np.full(count, -1, dtype=np.int32)
     first_rows(look(theirs), firsts)
     found = np.empty(len(ours), dtype=np.int32)
@@ -93,11 +100,13 @@ def matched(
         if spans is not None:
             found = span_codes(left[0], right[0], spans)
             if found is not None:
+                note("offsets of the right key")
                 return Matched(spans.starts, spans.stops, spans.order, found)
     return _by_codes(left, right)
 
 
 def _by_codes(left: Sequence[Value], right: Sequence[Value]) -> Matched:
+    note("codes of both sides' keys")
     ours, theirs, count = joint_codes(left, right)
     counts = np.zeros(count, dtype=np.int64)
     count_codes(look(theirs), counts)
@@ -114,7 +123,7 @@ def span_codes(left: Value, right: Value, spans: Spans) -> Codes | None:
         return None
     table = np.full(len(INTERNED), -1, dtype=np.int32)
     table[keys] = np.arange(len(keys), dtype=np.int32)
-    if isinstance(left, Enumerated):
+    if isinstance(left, Enumerated) and left.domain.is_symbolic:
         symbols = left.domain.symbols()
         positions, missing = left.data, int(table[0])
         table = table[symbols]

@@ -16,6 +16,7 @@ from tickloop.analytics.q.kinds import (
     order_keys,
     whole_atom,
 )
+from tickloop.analytics.q.literals import INFINITIES
 from tickloop.analytics.q.moving_kernels import (
     moving_deviations,
     moving_exponential,
@@ -34,6 +35,7 @@ from tickloop.analytics.q.values import (
     collect,
     plain,
 )
+from tickloop.analytics.q.widths import is_null
 
 # Sums of these over a window come out in another type than they have.
 _SUMMED = {
@@ -133,7 +135,7 @@ def _deviation_vector(window: int, values: Vector) -> Vector:
 
 @register("mmax", rank=2, operator=True, uniform=True)
 def mmax(left: Value, right: Value) -> Value:
-    """Give the greatest item of each window; a null is below everything."""
+    """Give the greatest item of each window; -0W where all are null."""
     window = _window(left)
     return uniform(right, lambda values: _extreme(window, values, sign=1))
 
@@ -156,7 +158,12 @@ def _extreme(window: int, values: Vector, *, sign: int) -> Vector:
     ordered = keys if sign > 0 else ~keys
     queue, places = np.empty_like(keys), np.empty_like(keys)
     moving_greatest(ordered, window, queue, places)
-    return Vector(values.type, values.data[places])
+    found = values.data[places]
+    if sign > 0 and values.type in INFINITIES:
+        # A window of nothing but nulls has the least of all for its greatest.
+        nothing = is_null(values.data, values.type)[places]
+        found = np.where(nothing, values.data.dtype.type(-INFINITIES[values.type]), found)
+    return Vector(values.type, found)
 
 
 @register("ema", rank=2, operator=True, uniform=True)

@@ -3,11 +3,18 @@
 from collections.abc import Callable, Iterator
 
 from tickloop.analytics.q.errors import QError
-from tickloop.analytics.q.registry import CONSTANTS
+from tickloop.analytics.q.registry import BUILTINS, CONSTANTS
 from tickloop.analytics.q.values import NIL, Dictionary, List, Table, Value, names_of, symbols
 from tickloop.analytics.q.views import View
 from tickloop.analytics.q.words import RESERVED
 
+# The language's own namespaces; .z is not among them.
+_OWN_SPACES = ("q", "Q", "h", "j", "o")
+_FIRST_WORDS = (
+    "neg", "not", "null", "string", "reciprocal", "floor", "ceiling", "signum", "mod", "xbar",
+    "xlog", "and", "or", "each", "scan", "over", "prior", "mmu", "lsq", "inv", "md5", "ltime",
+    "gtime", "count", "first", "last", "sum", "prd", "min", "max", "all", "any", "avg",
+)  # fmt: skip
 Computed = Callable[[], Value]
 
 
@@ -38,7 +45,7 @@ class Names:
         mine = {name: value for name, value in self.plain.items() if not name.startswith(".")}
         for name, view in self.views.items():
             mine[name] = view.shape()
-        return _dictionary(dict(sorted(mine.items())))
+        return _dictionary(mine)
 
     def _namespace(self, name: str) -> Value | None:
         prefix = name + "."
@@ -52,6 +59,9 @@ class Names:
                     inner[first] = space
                 else:
                     inner[first] = self.plain[full]
+        for full, given in (*BUILTINS.items(), *CONSTANTS.items()):
+            if full.startswith(prefix) and full.count(".") == prefix.count("."):
+                inner.setdefault(full.removeprefix(prefix), given)
         return _dictionary({"": NIL, **inner}) if inner else None
 
     def set(self, name: str, value: Value) -> None:
@@ -92,14 +102,22 @@ class Names:
     def within(self, namespace: str) -> Iterator[tuple[str, Value]]:
         """List a namespace's own names, sorted, with their values."""
         prefix = f"{namespace}." if namespace else ""
-        for full in sorted(self.plain):
+        known = self.plain if not prefix else {**BUILTINS, **CONSTANTS, **self.plain}
+        for full in sorted(known):
             rest = full.removeprefix(prefix)
             if full.startswith(prefix) and "." not in rest:
-                yield rest, self.plain[full]
+                yield rest, known[full]
 
     def namespaces(self) -> list[str]:
         """List the namespaces below the root."""
-        return sorted({full[1:].partition(".")[0] for full in self.plain if full[0] == "."})
+        mine = [full[1:].partition(".")[0] for full in self.plain if full[0] == "."]
+        return list(dict.fromkeys([*_OWN_SPACES, *mine]))
+
+
+def keywords() -> Dictionary:
+    """Give the words of the language as a namespace."""
+    words = [word for word in (*_FIRST_WORDS, *sorted(RESERVED)) if word in BUILTINS]
+    return _dictionary({"": NIL, **{word: BUILTINS[word] for word in words}})
 
 
 def _dictionary(values: dict[str, Value]) -> Dictionary:

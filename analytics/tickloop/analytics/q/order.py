@@ -25,22 +25,27 @@ from tickloop.analytics.q.values import (
     Table,
     Value,
     Vector,
+    count_of,
     items_of,
     plain,
     type_of,
 )
+from tickloop.analytics.trace import note, traced
 
 _RADIX = 4096  # above so many items sorting by digits pays
 _COUNTED = 1 << 16  # widest range of integers that is sorted by counting
 
 
+@traced("sort", given=count_of, found=len)
 def ascending(value: Value) -> Positions:
     """Give the positions that sort a list, table or dictionary's values, ties in their order."""
     if isinstance(value, Vector | Enumerated) and value.attribute is Attribute.SORTED:
+        note("sorted already")
         return np.arange(len(value), dtype=np.int64)
     return _sorting(value, descending=False)
 
 
+@traced("sort", given=count_of, found=len)
 def descending(value: Value) -> Positions:
     """Give the positions that sort downwards, ties in their order."""
     return _sorting(value, descending=True)
@@ -68,8 +73,10 @@ def sort_numbers(keys: Array, *, descending: bool = False) -> Positions:
         low, high = int(keys.min()), int(keys.max())
         if high - low < _COUNTED:
             # NumPy sorts 16-bit integers by radix, in linear time.
+            note("radix sort of 16 bits")
             keys = (keys - low).astype(np.uint16)
         elif len(keys) > _RADIX:
+            note("radix sort by digits")
             return _by_digits(keys)
     return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
 
@@ -103,6 +110,7 @@ def sorted_vector(value: Vector, *, descending: bool) -> Vector:
     return Vector(value.type, np.ascontiguousarray(ordered[::-1]) if descending else ordered)
 
 
+@traced("sort", found=len)
 def sort_rows(columns: Sequence[Array], *, descending: bool = False) -> Positions:
     """Give the stable order of rows, the first column before the others."""
     if not columns:

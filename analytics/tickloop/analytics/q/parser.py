@@ -6,6 +6,12 @@ from functools import lru_cache
 from tickloop.analytics.q.depth import TEXT_MAX
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.lexer import Kind, Token, tokens
+from tickloop.analytics.q.naming import (
+    column_name,
+    implicit_parameters,
+    unique_names,
+    unwrapped,
+)
 from tickloop.analytics.q.syntax import (
     Apply,
     Assign,
@@ -27,7 +33,7 @@ from tickloop.analytics.q.syntax import (
     Verb,
 )
 from tickloop.analytics.q.template_parser import parse_template
-from tickloop.analytics.q.values import NIL, List, chars, name_of
+from tickloop.analytics.q.values import NIL, List, chars
 from tickloop.analytics.q.words import CONTROL, INFIX, RESERVED, TEMPLATES
 
 # What follows a colon that is a verb rather than a return.
@@ -191,8 +197,8 @@ class Parser:
             if self._ends():
                 return Train((_project(middle, left),), token.start)
             right = self.expression()
-            if isinstance(right, Train):
-                return Train((_project(middle, left), *right.functions), token.start)
+            if (rest := _composed(right)) is not None:
+                return Train((_project(middle, left), *rest), token.start)
             return Apply(middle, (left, right), "infix", token.start)
         self._at = place
         left = _one_argument_form(left)
@@ -373,6 +379,15 @@ class Parser:
         return tuple(names), tuple(patterns)
 
 
+def _composed(node: Node) -> tuple[Node, ...] | None:
+    """Give the functions of what has no argument on its right: 0|+ is a composition."""
+    if isinstance(node, Train):
+        return node.functions
+    if isinstance(node, Verb) and node.name not in RESERVED:
+        return (node,)
+    return None
+
+
 def _is_verb(node: Node) -> bool:
     if isinstance(node, Verb):
         return node.name not in RESERVED or node.name in INFIX
@@ -427,76 +442,3 @@ def _parenthesised(node: Node) -> Node:
     if isinstance(node, Verb | Derived | Name | Apply | Train | Assign | Template):
         return Block((node,), node.position)
     return node
-
-
-def unwrapped(node: Node) -> Node:
-    """Take away parentheses."""
-    while isinstance(node, Block) and len(node.statements) == 1 and node.statements[0] is not None:
-        node = node.statements[0]
-    return node
-
-
-def column_name(node: Node) -> str:
-    """Name a column that was given none: by the name that leads its expression, else x."""
-    node = unwrapped(node)
-    if isinstance(node, Name):
-        last = node.name.rpartition(".")[2]
-        return "x" if last == "i" else last
-    if isinstance(node, Assign):
-        return column_name(node.target)
-    if isinstance(node, Apply):
-        function = node.function
-        operator = isinstance(function, Verb) and function.name not in RESERVED
-        if isinstance(function, Name) and node.style == "bracket" and len(node.arguments) == 1:
-            argument = node.arguments[0]
-            return column_name(argument) if argument is not None else "x"
-        leads = operator and not _sets_attribute(node)
-        chosen = node.arguments[0] if leads else node.arguments[-1]
-        return column_name(chosen) if chosen is not None else "x"
-    return "x"
-
-
-def _sets_attribute(node: Apply) -> bool:
-    """Tell `g#sym, which stays sym, from other operators."""
-    left = node.arguments[0]
-    is_take = isinstance(node.function, Verb) and node.function.name == "#"
-    return is_take and isinstance(left, Constant) and name_of(left.value) is not None
-
-
-def unique_names(columns: list[tuple[str, Node]]) -> Columns:
-    """Number names that come again: x, x1, x2."""
-    taken: set[str] = set()
-    unique: list[tuple[str, Node]] = []
-    for name, node in columns:
-        chosen, number = name, 0
-        while chosen in taken:
-            number += 1
-            chosen = f"{name}{number}"
-        taken.add(chosen)
-        unique.append((chosen, node))
-    return tuple(unique)
-
-
-def implicit_parameters(statements: tuple[Node | None, ...]) -> tuple[str, ...]:
-    """Find x y z in the body of a lambda; one that uses none takes x."""
-    seen = {name for statement in statements for name in names_in(statement)}
-    for count, name in ((3, "z"), (2, "y")):
-        if name in seen:
-            return ("x", "y", "z")[:count]
-    return ("x",)
-
-
-def names_in(node: object) -> set[str]:
-    """List the names in a tree, those inside of lambdas left out."""
-    if isinstance(node, Name):
-        return {node.name}
-    if isinstance(node, Function) or node is None:
-        return set()
-    found: set[str] = set()
-    if isinstance(node, tuple):
-        for item in node:
-            found |= names_in(item)
-    elif hasattr(node, "__dataclass_fields__") and not isinstance(node, Constant | Verb):
-        for field in node.__dataclass_fields__:
-            found |= names_in(getattr(node, field))
-    return found

@@ -1,5 +1,7 @@
-"""Queries of partitioned tables: partitions are left out first, then aggregates are put together
-from those of each partition, and other results from the rows that pass the filters.
+"""Queries of partitioned tables: partitions are left out first, the rest is put together.
+
+Aggregates are put together from those of each partition, other results from the rows that pass
+the filters.
 """
 
 import itertools
@@ -15,8 +17,9 @@ from tickloop.analytics.q.executing import executed
 from tickloop.analytics.q.filters import filtered
 from tickloop.analytics.q.partitioned import PartitionedTable, Partitions
 from tickloop.analytics.q.registry import Interpreter
-from tickloop.analytics.q.rows import as_table, is_nothing, join, repeat, take
+from tickloop.analytics.q.rows import as_table, collected, is_nothing, join, repeat, take
 from tickloop.analytics.q.selecting import Clauses, limits, selected, trees_of
+from tickloop.analytics.q.tree_text import tree_text
 from tickloop.analytics.q.values import (
     Atom,
     Dictionary,
@@ -24,12 +27,12 @@ from tickloop.analytics.q.values import (
     Table,
     Value,
     Vector,
-    boolean,
     count_of,
     is_list,
     symbol,
     symbols,
 )
+from tickloop.analytics.trace import note, traced
 
 # Rows times columns that a query may bring into memory.
 CELLS_MAX = 500_000_000
@@ -48,6 +51,7 @@ class _Source:
         """Filter each slab; leave out those of which nothing is left, but give one at least."""
         found = False
         for place in self.places:
+            self.partitions.part_is_read(place)
             scope = filtered(Scope(self.session, self.partitions.table(place)), self.where)
             if scope.count:
                 found = True
@@ -58,10 +62,20 @@ class _Source:
 
 def query_partitions(session: Interpreter, table: PartitionedTable, clauses: Clauses) -> Value:
     """Answer ?[t;c;b;a] for a partitioned table."""
-    source = _pruned(session, table.partitions, clauses.where)
+    partitions = table.partitions
+    partitions.is_read(table.name)
+    source = _pruned(session, partitions, clauses.where)
     found = _reduced(source, clauses) or _pulled(source, clauses)
     scope = Scope(session, found[0])
     return executed(scope, found[1]) if clauses.is_exec else selected(scope, found[1])
+
+
+def kept_places(
+    session: Interpreter, partitions: Partitions, where: tuple[Value, ...]
+) -> tuple[Sequence[int], tuple[Value, ...]]:
+    """Give the slabs that filters about partitions alone leave, and the filters that remain."""
+    source = _pruned(session, partitions, where)
+    return source.places, source.where
 
 
 def _pruned(session: Interpreter, partitions: Partitions, where: tuple[Value, ...]) -> _Source:
@@ -85,6 +99,7 @@ def _reduced(source: _Source, clauses: Clauses) -> tuple[Table, Clauses] | None:
     columns = _over_parts(source, clauses, parts, key_names)
     if columns is None:
         return None
+    note("each part aggregated, then the results")
     keys = dict(zip(key_names, key_trees, strict=True))
     whole = join([_aggregated(source, scope, keys, parts) for scope in source.scopes()])
     assert isinstance(whole, Table)
@@ -101,8 +116,11 @@ def _aggregated(source: _Source, scope: Scope, keys: Mapping[str, Value], parts:
     virtual = source.partitions.field
     same = {name: tree for name, tree in keys.items() if names_in(tree) <= {virtual}}
     others = {name: tree for name, tree in keys.items() if name not in same}
-    by = _dictionary(others) if others else boolean(False)
-    found = as_table(selected(scope, Clauses((), by, _dictionary(parts.trees))))
+    if others:
+        clauses = Clauses((), _dictionary(others), _dictionary(parts.trees))
+        found = as_table(selected(scope, clauses))
+    else:
+        found = _one_row(scope, parts.trees)
     assert found is not None
     if not same:
         return found
@@ -111,6 +129,17 @@ def _aggregated(source: _Source, scope: Scope, keys: Mapping[str, Value], parts:
     columns = {name: _spread(evaluate(tree, row), rows) for name, tree in same.items()}
     given = {n: take(c, slice(0, rows)) for n, c in zip(found.names, found.columns, strict=True)}
     return Table.of({**columns, **given})
+
+
+@traced(
+    "aggregate",
+    about=lambda scope, trees: ", ".join(map(tree_text, trees.values())),
+    given=lambda scope, trees: scope.count,
+    found=len,
+)
+def _one_row(scope: Scope, trees: Mapping[str, Value]) -> Table:
+    """Make one row of results, whatever they are."""
+    return Table.of({name: collected([evaluate(tree, scope)]) for name, tree in trees.items()})
 
 
 def _one(scope: Scope, name: str) -> Value:
@@ -157,6 +186,7 @@ def _dictionary(trees: dict[str, Value]) -> Dictionary:
 
 def _pulled(source: _Source, clauses: Clauses) -> tuple[Table, Clauses]:
     """Bring the rows that pass the filters into memory, of the columns that are needed."""
+    note("rows of all parts put together")
     names = _needed(source, clauses)
     tables: list[Value] = []
     cells, limit = 0, _rows_wanted(clauses)

@@ -13,6 +13,7 @@ import numpy as np
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.rows import join, repeat, take
 from tickloop.analytics.q.values import Atom, Attribute, QType, Table, Value, Vector, chars
+from tickloop.analytics.trace import Reading, active, traced
 
 # A partitioned table is not held in memory: only small ones turn into whole columns.
 _WHOLE_ROWS_MAX = 1_000_000
@@ -63,6 +64,9 @@ class SlabTable(Table):
 
     def column(self, name: str) -> Value:
         """Map a column; KeyError if there is none."""
+        trace = active()
+        if trace is not None and name != self._field:
+            trace.column(name)
         known = self._columns.get(name)
         if known is not None:
             return known
@@ -102,6 +106,19 @@ class Partitions:
         dtype = np.int64 if self.kind is QType.LONG else np.int32
         return Vector(self.kind, np.array(numbers, dtype=dtype))
 
+    def is_read(self, name: str) -> None:
+        """Tell who traces that the table of this name is read."""
+        trace = active()
+        if trace is not None:
+            count, columns = len({slab.key for slab in self.slabs}), len(self.names) - 1
+            trace.read(Reading(name, len(self.slabs), count, self.field, columns))
+
+    def part_is_read(self, place: int) -> None:
+        """Tell who traces that a slab is read."""
+        trace = active()
+        if trace is not None:
+            trace.part(place, self.slabs[place].key)
+
     def table(self, place: int) -> SlabTable:
         """Give a slab as a table."""
         known = self._tables.get(place)
@@ -139,6 +156,11 @@ class PartitionedTable(Table):
         return self.partitions.rows
 
     @property
+    def name(self) -> str:
+        """What the database calls it."""
+        return self._name
+
+    @property
     def columns(self) -> tuple[Value, ...]:
         """All columns in memory; 'par for more rows than that is sensible for."""
         partitions = self.partitions
@@ -148,7 +170,14 @@ class PartitionedTable(Table):
                 f"{self._name} has {partitions.rows} rows in partitions; select from it, with"
                 f" {partitions.field} first in where",
             )
+        return self._whole(partitions)
+
+    @traced("whole table", about=lambda self, partitions: self.name)
+    def _whole(self, partitions: Partitions) -> tuple[Value, ...]:
+        partitions.is_read(self.name)
         tables = [partitions.table(place) for place in range(len(partitions.slabs))]
+        for place in range(len(tables)):
+            partitions.part_is_read(place)
         if not tables:
             return tuple(take(column, slice(0, 0)) for column in partitions.sample().columns)
         return tuple(join([table.column(name) for table in tables]) for name in self.names)

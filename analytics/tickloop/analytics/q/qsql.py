@@ -7,7 +7,7 @@ from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.executing import exec_at, exec_rows
 from tickloop.analytics.q.partition_queries import query_partitions
 from tickloop.analytics.q.partitioned import PartitionedTable
-from tickloop.analytics.q.registry import Interpreter, register
+from tickloop.analytics.q.registry import Interpreter, call, register
 from tickloop.analytics.q.selecting import clauses_of, select_rows
 from tickloop.analytics.q.updating import (
     delete_columns,
@@ -15,9 +15,21 @@ from tickloop.analytics.q.updating import (
     is_deleting,
     update_rows,
 )
-from tickloop.analytics.q.values import Value, count_of, items_of, name_of
+from tickloop.analytics.q.values import Value, count_of, items_of, name_of, names_of
+from tickloop.analytics.trace import traced
 
 
+def _shown(session: Interpreter, table: Value, arguments: Sequence[Value]) -> str:
+    if isinstance(table, PartitionedTable):
+        return table.name
+    return name_of(table) or "a table"
+
+
+def _rows(session: Interpreter, table: Value, arguments: Sequence[Value]) -> int:
+    return count_of(named(session, table))
+
+
+@traced("query", about=_shown, given=_rows, found=count_of)
 def query(session: Interpreter, table: Value, arguments: Sequence[Value]) -> Value:
     """Answer ?[t;c;b;a;n;order]."""
     clauses = clauses_of(arguments)
@@ -29,10 +41,14 @@ def query(session: Interpreter, table: Value, arguments: Sequence[Value]) -> Val
     return select_rows(session, source, clauses)
 
 
+@traced("change", about=_shown, given=_rows, found=count_of)
 def change(session: Interpreter, table: Value, arguments: Sequence[Value]) -> Value:
     """Answer ![t;c;b;a]; a table given by name is changed in place, and the name is the answer."""
     where, by, columns = arguments
     source = named(session, table)
+    space = name_of(table)
+    if space is not None and space.startswith(".") and is_deleting(by, columns):
+        return _forget(session, table, space, columns)
     if not is_deleting(by, columns):
         result = update_rows(session, source, items_of(where), by, columns)
     elif count_of(where) and count_of(columns):
@@ -45,6 +61,16 @@ def change(session: Interpreter, table: Value, arguments: Sequence[Value]) -> Va
     if name is None:
         return result
     session.set(name, result)
+    return table
+
+
+def _forget(session: Interpreter, table: Value, space: str, columns: Value) -> Value:
+    """Delete names of a namespace; nothing named stands for all of them."""
+    prefix = "" if space == "." else f"{space}."
+    there = set(names_of(call(session, "key", table)) or ())
+    for name in names_of(columns) or there:
+        if name and name in there:
+            session.forget(prefix + name)
     return table
 
 

@@ -1,6 +1,9 @@
 """How many arguments a value takes."""
 
+from collections.abc import Sequence
+
 from tickloop.analytics.q.values import (
+    MISSING,
     Adverb,
     Builtin,
     Composition,
@@ -14,6 +17,14 @@ from tickloop.analytics.q.values import (
     Value,
     Vector,
 )
+
+
+def has_missing(arguments: Sequence[Value]) -> bool:
+    """Tell whether an argument was left out: by identity, as values compare slowly."""
+    for argument in arguments:  # noqa: SIM110 - any() of a generator takes five times as long
+        if argument is MISSING:
+            return True
+    return False
 
 
 def rank_of(value: Value) -> int:

@@ -35,6 +35,10 @@ class Interpreter(Protocol):
         """Write a global name."""
         ...
 
+    def forget(self, name: str) -> None:
+        """Delete a global name; QError if there is none."""
+        ...
+
     def evaluate_tree(self, tree: Value) -> Value:
         """Evaluate a parse tree."""
         ...

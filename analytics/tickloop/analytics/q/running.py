@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tickloop.analytics.q.aggregates import known_or, sum_kind
+from tickloop.analytics.q.aggregates import known_or, refuse_text, sum_kind
 from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.factorize import factorize
 from tickloop.analytics.q.identity import same
@@ -98,7 +98,8 @@ def sums_vector(values: Vector) -> Vector:
 
 @register("prds", rank=1, shown="*\\", session=True, uniform=True)
 def prds(session: Interpreter, value: Value) -> Value:
-    """Give running products; nulls count as 1."""
+    """Give running products; nulls count as 1, 'type for text."""
+    refuse_text(value)
     return uniform(value, prds_vector, _verb(session, "*"))
 
 

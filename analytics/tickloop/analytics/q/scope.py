@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.q.syntax import (
-    Apply,
     Assign,
     Block,
     Constant,
@@ -28,6 +27,7 @@ class Scope:
     slots: dict[str, int] = field(default_factory=dict)
     is_function: bool = False
     text: str = ""
+    owner: str = ""  # the name that the function around is assigned to
 
     def global_name(self, name: str) -> str:
         """Give the full name of a global."""
@@ -47,7 +47,8 @@ def assigned_names(node: object) -> set[str]:
         return set()
     found: set[str] = set()
     if isinstance(node, Assign):
-        if not node.is_global:
+        # Only a:v makes a local: a+:v and a[i]:v change what the name holds already.
+        if not node.is_global and node.verb is None:
             found |= _targets(node.target)
         found |= assigned_names(node.value)
         return found | (set() if isinstance(node.target, Name) else assigned_names(node.target))
@@ -66,8 +67,6 @@ def assigned_names(node: object) -> set[str]:
 def _targets(node: Node | None) -> set[str]:
     if isinstance(node, Name):
         return set() if node.name.startswith(".") or "." in node.name else {node.name}
-    if isinstance(node, Apply):
-        return _targets(node.function)
     if isinstance(node, Block) and len(node.statements) == 1:
         return _targets(node.statements[0])
     if isinstance(node, ListOf):

@@ -15,6 +15,7 @@ from tickloop.analytics.q.grouping import group
 from tickloop.analytics.q.groups import Groups
 from tickloop.analytics.q.registry import Interpreter
 from tickloop.analytics.q.rows import as_table, is_nothing, keyed, repeat, take
+from tickloop.analytics.q.tree_text import tree_text
 from tickloop.analytics.q.values import (
     Atom,
     Attribute,
@@ -30,6 +31,7 @@ from tickloop.analytics.q.values import (
     items_of,
     names_of,
 )
+from tickloop.analytics.trace import traced
 
 Longs = npt.NDArray[np.int64]
 
@@ -47,7 +49,9 @@ class Clauses:
     @property
     def is_exec(self) -> bool:
         """Whether the result is a list or dictionary, not a table."""
-        return not isinstance(self.by, Dictionary) and not is_flag(self.by)
+        if isinstance(self.by, Dictionary):
+            return not isinstance(self.columns, Dictionary) and not is_nothing(self.columns)
+        return not is_flag(self.by)
 
 
 def is_flag(value: Value) -> bool:
@@ -82,14 +86,29 @@ def selected(scope: Scope, clauses: Clauses, keys: int = 0) -> Value:
         scope = _limited_scope(scope, clauses)
         result = keyed(_taken(scope), keys)
     else:
-        names, trees = trees_of(clauses.columns)
-        whole = table_of(names, [evaluate(tree, scope) for tree in trees])
-        result = _limited(whole, clauses)
+        result = _limited(_computed(scope, clauses.columns), clauses)
     if is_flag(clauses.by) and isinstance(clauses.by, Atom) and clauses.by.value:
         return distinct_rows(result)
     return result
 
 
+def _texts(columns: Value) -> str:
+    return ", ".join(map(tree_text, trees_of(columns)[1]))
+
+
+@traced(
+    "columns",
+    about=lambda scope, columns: _texts(columns),
+    given=lambda scope, columns: scope.count,
+    found=len,
+)
+def _computed(scope: Scope, columns: Value) -> Table:
+    """Evaluate the columns of a result that is not grouped."""
+    names, trees = trees_of(columns)
+    return table_of(names, [evaluate(tree, scope) for tree in trees])
+
+
+@traced("rows", given=lambda scope: scope.count, found=len)
 def _taken(scope: Scope) -> Table:
     """Give all columns of a scope's rows."""
     columns = [scope.column(name) for name in scope.table.names]
@@ -146,6 +165,14 @@ def as_sorted(column: Value) -> Value:
     return column
 
 
+@traced(
+    "aggregate",
+    about=lambda scope, groups, key_names, columns: (
+        "last" if is_nothing(columns) else _texts(columns)
+    ),
+    given=lambda scope, groups, key_names, columns: scope.count,
+    found=lambda made: count_of(made[1][0]) if made[1] else 0,
+)
 def grouped_columns(
     scope: Scope, groups: Groups, key_names: Sequence[str], columns: Value
 ) -> tuple[list[str], list[Value]]:

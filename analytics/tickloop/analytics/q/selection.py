@@ -133,7 +133,7 @@ def repeated(value: Value, count: int) -> Value:
     if isinstance(value, Atom):
         one = collect([value])
         assert isinstance(one, Vector)
-        return Vector(value.type, np.repeat(one.data, count))
+        return Vector(value.type, np.full(count, one.data[0], dtype=one.data.dtype))
     if isinstance(value, EnumeratedAtom):
         return Enumerated(value.domain, np.full(count, value.position, dtype=np.int64))
     return collect([value] * count) if isinstance(value, Dictionary) else List((value,) * count)

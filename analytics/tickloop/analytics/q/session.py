@@ -1,6 +1,6 @@
 """A q session: variables, namespaces, and text in, values or console text out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +10,29 @@ from tickloop.analytics.q import standard
 from tickloop.analytics.q.enumerations import assigned
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.evaluator import compile_function, compile_node
+from tickloop.analytics.q.file_verbs import find_file, read_file, read_script, write_file
 from tickloop.analytics.q.functions import apply
-from tickloop.analytics.q.lambdas import Body, ReturnSignal
+from tickloop.analytics.q.lambdas import Body, Code, Frame, ReturnSignal
+from tickloop.analytics.q.lexer import tokens
 from tickloop.analytics.q.names import Names
 from tickloop.analytics.q.parser import parse
-from tickloop.analytics.q.registry import BUILTINS
+from tickloop.analytics.q.registry import BUILTINS, call
 from tickloop.analytics.q.scope import Scope, qualified
 from tickloop.analytics.q.scripts import statements_of
 from tickloop.analytics.q.syntax import Assign, Block, Function, Name, Node
-from tickloop.analytics.q.system import command
 from tickloop.analytics.q.tree_evaluator import evaluate_tree
-from tickloop.analytics.q.trees import to_tree
-from tickloop.analytics.q.values import NIL, Lambda, Nil, Value
+from tickloop.analytics.q.trees import function_value, to_tree
+from tickloop.analytics.q.values import NIL, Lambda, Nil, Value, chars
 from tickloop.analytics.q.views import View
 from tickloop.analytics.q.words import RESERVED
 
 Printer = Callable[[str], None]
+# What runs, and whether the console stays silent about its value.
+Statement = tuple[Code, bool]
+
+# Texts that a session keeps compiled, and up to what length.
+_KEPT = 256
+_KEPT_CHARACTERS = 4096
 
 
 class Session:
@@ -48,12 +55,16 @@ class Session:
         self.columns = columns
         self.precision = 7
         self.files = files
+        self.directory = Path()
+        self.handles: dict[int, Path] = {}
+        self.environment: dict[str, str] = {}
         self.random = np.random.default_rng(seed)
         self.names = Names()
         self.namespace = ""
         self.calls = 0
         self.interrupted = False
         self.printed: list[str] = []
+        self._codes: dict[tuple[str, str], list[Statement]] = {}
         standard.prepare(self)
         if database is not None:
             standard.mount(self, database)
@@ -100,9 +111,9 @@ class Session:
     def _statement(self, text: str, *, is_top: bool) -> tuple[Value, bool]:
         try:
             if text.startswith("\\"):
-                value = command(self, text[1:])
+                value = call(self, "system", chars(text[1:]))
                 return value, isinstance(value, Nil)
-            return self._expressions(parse(text), text, is_top=is_top)
+            return self._expressions(text, is_top=is_top)
         except ReturnSignal as returned:
             return returned.value, False
         except RecursionError:
@@ -113,23 +124,42 @@ class Session:
             error.frames.append((text, error.position))
             raise
 
-    def _expressions(self, block: Block, text: str, *, is_top: bool) -> tuple[Value, bool]:
-        scope = Scope(self, self.namespace, text=text)
+    def _expressions(self, text: str, *, is_top: bool) -> tuple[Value, bool]:
         value: Value = NIL
         is_silent = True
+        for code, silent in self._compiled(text, is_top=is_top):
+            value, is_silent = code([]), silent
+        return value, is_silent
+
+    def _compiled(self, text: str, *, is_top: bool) -> Iterable[Statement]:
+        """Compile a text's statements; what is asked again and again is compiled once."""
+        key = text, self.namespace
+        known = self._codes.get(key)
+        if known is not None:
+            return known
+        block = parse(text)
+        statements = self._statements(block, text, is_top=is_top)
+        if len(text) > _KEPT_CHARACTERS or any(map(_is_view, block.statements)):
+            return statements
+        if len(self._codes) >= _KEPT:
+            self._codes.clear()
+        kept = self._codes[key] = list(statements)
+        return kept
+
+    def _statements(self, block: Block, text: str, *, is_top: bool) -> Iterator[Statement]:
+        scope = Scope(self, self.namespace, text=text)
         for number, node in enumerate(block.statements):
-            is_silent = node is None or isinstance(node, Assign)
             if node is None:
-                value = NIL
+                yield _nothing, True
             elif is_top and _is_view(node):
                 assert isinstance(node, Assign)
                 # A view takes the whole rest of its line.
                 rest = (node.value, *block.statements[number + 1 :])
-                self._define(node, rest, text[node.position + 2 :].strip(), scope)
-                return NIL, True
+                self._define(node, rest, _uncommented(text)[node.position + 2 :].strip(), scope)
+                yield _nothing, True
+                return
             else:
-                value = compile_node(node, scope)([])
-        return value, is_silent
+                yield compile_node(node, scope), isinstance(node, Assign)
 
     def _define(
         self, node: Assign, rest: tuple[Node | None, ...], source: str, scope: Scope
@@ -165,38 +195,51 @@ class Session:
             return found
         if name in BUILTINS:
             return BUILTINS[name]
+        if name.startswith(":") and self.files:
+            return find_file(self, name)
         return standard.dotted(self, full)
 
     def get(self, name: str) -> Value:
         """Read a global name; QError named by it if there is none."""
         found = self.find(name)
         if found is None:
-            raise QError(name, "nothing has this name")
+            raise QError(name or "type", f"no variable has the name `{name}")
         return found
 
     def set(self, name: str, value: Value) -> None:
         """Write a global name."""
+        if name.startswith(":"):
+            write_file(self, name, value)
+            return
         full = qualified(name, self.namespace)
         if "." in full[1:] and standard.set_dotted(self, full, value):
             return
         self.names.set(full, value)
         assigned(self, full, value)
 
+    def forget(self, name: str) -> None:
+        """Delete a global name; QError if there is none."""
+        self.names.delete(qualified(name, self.namespace))
+
     def read_name(self, name: str) -> Value:
         """Read a variable, or a file if the session may read files."""
-        return standard.read_file(self, name) if name.startswith(":") else self.get(name)
+        return read_file(self, name) if name.startswith(":") else self.get(name)
 
     def write_name(self, name: str, value: Value) -> None:
         """Write a variable, or a file if the session may write files."""
         if name.startswith(":"):
-            standard.write_file(self, name, value)
+            write_file(self, name, value)
         else:
             self.set(name, value)
 
     def load(self, path: str) -> None:
         """Run a script from a file."""
-        for statement in statements_of(standard.read_script(self, path)):
-            self._statement(statement, is_top=True)
+        namespace = self.namespace
+        try:
+            for statement in statements_of(read_script(self, path)):
+                self._statement(statement, is_top=True)
+        finally:
+            self.namespace = namespace
 
     def reseed(self, seed: int) -> None:
         """Start the random numbers again."""
@@ -211,6 +254,13 @@ class Session:
         body = compile_function(node, Scope(self, function.namespace))
         object.__setattr__(function, "body", body)
         return body
+
+    def function_of(self, source: str, namespace: str) -> Value:
+        """Make a function of its text and the namespace it was written in."""
+        node = parse(source).statements[0]
+        if not isinstance(node, Function):
+            raise QError("type", "the text is not a function")
+        return function_value(node, Scope(self, namespace))
 
     def handle(self, handle: int, message: Value) -> Value:
         """Write to the console (1, 2) or evaluate here (0); other handles are refused."""
@@ -233,7 +283,16 @@ class Session:
         self.set(name, to_value(value))
 
 
-def _is_view(node: Node) -> bool:
+def _uncommented(text: str) -> str:
+    """Give a line without the comment behind it."""
+    return text[: tokens(text)[-2].end]
+
+
+def _nothing(frame: Frame) -> Value:
+    return NIL
+
+
+def _is_view(node: Node | None) -> bool:
     return (
         isinstance(node, Assign)
         and node.is_global

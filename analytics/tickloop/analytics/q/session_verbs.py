@@ -6,10 +6,12 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.registry import register
 from tickloop.analytics.q.system import command
 from tickloop.analytics.q.values import (
+    NIL,
     Attribute,
     Value,
     chars,
     name_of,
+    names_of,
     symbol,
     symbols,
     text_of,
@@ -50,10 +52,11 @@ def view(session: "Session", name: Value) -> Value:
 @register("hsym", rank=1)
 def hsym(name: Value) -> Value:
     """Give the file or host symbol of a name."""
-    spelled = name_of(name)
-    if spelled is None:
-        raise QError("type", "hsym takes a symbol")
-    return symbol(spelled if spelled.startswith(":") else f":{spelled}")
+    names = names_of(name)
+    if names is None:
+        raise QError("type", "hsym takes symbols")
+    files = [spelled if spelled.startswith(":") else f":{spelled}" for spelled in names]
+    return symbol(files[0]) if name_of(name) is not None else symbols(files)
 
 
 @register("gtime", "ltime", rank=1)
@@ -69,12 +72,23 @@ def _refused(reason: str, *spellings: str) -> None:
     register(*spellings, rank=1)(refuse)
 
 
-_refused("queries open no connections; bind data with session[name] = value", "hopen", "hclose")
 _refused("queries do not end the process that answers them", "exit")
-_refused("queries do not read the environment", "getenv")
 
 
-@register("setenv", rank=2)
-def setenv(name: Value, value: Value) -> Value:
-    """Refuse to write the environment."""
-    raise QError("access", "queries do not write the environment")
+@register("getenv", rank=1, session=True)
+def getenv(session: "Session", name: Value) -> Value:
+    """Give what setenv set; the environment of the process is not told."""
+    spelled = name_of(name)
+    if spelled is None:
+        raise QError("type", "getenv takes a name")
+    return chars(session.environment.get(spelled, ""))
+
+
+@register("setenv", rank=2, operator=True, session=True)
+def setenv(session: "Session", name: Value, value: Value) -> Value:
+    """Set a name that getenv tells, in this session alone."""
+    spelled, text = name_of(name), text_of(value)
+    if spelled is None or text is None:
+        raise QError("type", "setenv takes a name and a string")
+    session.environment[spelled] = text
+    return NIL

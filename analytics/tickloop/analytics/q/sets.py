@@ -6,7 +6,7 @@ from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.factorize import factorize, group
 from tickloop.analytics.q.finding import member_mask, positions_in
 from tickloop.analytics.q.joining import join
-from tickloop.analytics.q.kinds import Mask, Positions, as_list, longs
+from tickloop.analytics.q.kinds import Mask, Positions, as_list, limited, longs
 from tickloop.analytics.q.registry import register
 from tickloop.analytics.q.selection import pick, span
 from tickloop.analytics.q.table_rows import flat
@@ -85,7 +85,9 @@ def _repeats(value: Value) -> Positions:
     counts = (QType.BYTE, QType.SHORT, QType.INT, QType.LONG)
     if not isinstance(value, Vector) or value.type not in counts:
         raise type_error("a list of booleans or of counts needed")
-    return np.repeat(np.arange(len(value)), np.maximum(value.data, 0))
+    repeats = np.maximum(value.data, 0)
+    limited(int(repeats.sum(dtype=np.float64)))
+    return np.repeat(np.arange(len(value)), repeats)
 
 
 @register("union", rank=2, operator=True)
@@ -107,9 +109,8 @@ def inter(left: Value, right: Value) -> Value:
 def except_(left: Value, right: Value) -> Value:
     """Give the items that do not stand on the right."""
     listed = _listed(left)
-    others = as_list(right) if isinstance(right, Dictionary) else _listed(right)
-    if isinstance(right, Dictionary) and isinstance(listed, Table):
-        others = collect([right])
+    is_row = isinstance(right, Dictionary) and not is_keyed_table(right)
+    others = collect([right]) if is_row else _listed(right)
     return pick(listed, np.flatnonzero(~_members(listed, others)))
 
 
@@ -136,6 +137,7 @@ def cross(left: Value, right: Value) -> Value:
         return Dictionary(cross(left.keys, right.keys), cross(left.values, right.values))
     ours, theirs = _rows(left), _rows(right)
     first, second = count_of(ours), count_of(theirs)
+    limited(first * second)
     if isinstance(ours, Table) and isinstance(theirs, Table):
         lefts = pick(ours, np.repeat(np.arange(first), second))
         rights = pick(theirs, np.tile(np.arange(second), first))

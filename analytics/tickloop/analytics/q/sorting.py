@@ -75,7 +75,9 @@ def _sorted(value: Value, order: Positions, attribute: Attribute) -> Value:
     if isinstance(moved, Dictionary):
         if is_keyed_table(moved):
             assert isinstance(moved.values, Table)
-            return Dictionary(moved.keys, moved.values)
+            marked = set_attribute("s", moved.values)
+            assert isinstance(marked, Table)
+            return Dictionary(moved.keys, Table(marked.names, marked.columns))
         return Dictionary(moved.keys, with_attribute(moved.values, attribute))
     if isinstance(moved, Table):
         return set_attribute("s", moved)

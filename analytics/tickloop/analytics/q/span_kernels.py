@@ -80,13 +80,26 @@ def span_float_extremes(
     for span in range(first, stop):
         low = np.inf
         high = -np.inf
-        for row in range(starts[span], stops[span]):
+        odd_low = np.inf
+        odd_high = -np.inf
+        row = starts[span]
+        stop_row = stops[span]
+        # Two rows at once, for each comparison waits for the one before. One with NaN is false,
+        # so nulls change nothing.
+        while row + 1 < stop_row:
             value = np.float64(values[row])
-            # A comparison with NaN is false, so nulls change nothing.
+            other = np.float64(values[row + 1])
             low = value if value < low else low
             high = value if value > high else high
-        lows[span] = low
-        highs[span] = high
+            odd_low = other if other < odd_low else odd_low
+            odd_high = other if other > odd_high else odd_high
+            row += 2
+        if row < stop_row:
+            value = np.float64(values[row])
+            low = value if value < low else low
+            high = value if value > high else high
+        lows[span] = min(low, odd_low)
+        highs[span] = max(high, odd_high)
 
 
 @kernel(
@@ -134,8 +147,8 @@ def span_moments(
                 left_sum += left[row]
                 right_sum += right[row]
                 count += 1
-        left_mean = left_sum / count
-        right_mean = right_sum / count
+        left_mean = left_sum / max(count, 1)
+        right_mean = right_sum / max(count, 1)
         product = 0.0
         left_square = 0.0
         right_square = 0.0
@@ -150,3 +163,14 @@ def span_moments(
         products[span] = product
         left_squares[span] = left_square
         right_squares[span] = right_square
+
+
+@kernel(f"void({seen('float64')}, int64[::1], int64[::1], float64[::1])")
+def span_running_sums(values: Floats, starts: Longs, stops: Longs, sums: Floats) -> None:
+    """Write the sum of each row and those before it in its span; nulls add nothing."""
+    for span in range(starts.shape[0]):
+        total = 0.0
+        for row in range(starts[span], stops[span]):
+            if values[row] == values[row]:
+                total += values[row]
+            sums[row] = total

@@ -17,6 +17,7 @@ from tickloop.analytics.q.values import (
     Builtin,
     Composition,
     Dictionary,
+    Domain,
     Enumerated,
     EnumeratedAtom,
     Iterated,
@@ -62,7 +63,7 @@ def spell(value: Value, precision: int = 7) -> str:
     if isinstance(value, Table):
         return _spell_table(value, precision)
     if isinstance(value, EnumeratedAtom):
-        return f"`{value.domain.name}${spell(plain(value))}"
+        return f"`{value.domain.name}{_link_mark(value.domain)}{spell(plain(value))}"
     if isinstance(value, Enumerated):
         return _spell_enumerated(value, precision)
     return spell_function(value, precision)
@@ -121,7 +122,13 @@ def spell_vector(value: Vector, precision: int) -> str:
 
 def _spell_enumerated(value: Enumerated, precision: int) -> str:
     """Spell the cast that makes it; the symbols inside keep the attribute too."""
-    return f"{ATTRIBUTES[value.attribute]}`{value.domain.name}${spell(plain(value), precision)}"
+    made = f"`{value.domain.name}{_link_mark(value.domain)}{spell(plain(value), precision)}"
+    return ATTRIBUTES[value.attribute] + made
+
+
+def _link_mark(domain: Domain) -> str:
+    """Give the verb that makes it: a link is made of positions by !, all else by a cast."""
+    return "!" if isinstance(domain.target, Table) else "$"
 
 
 def _spell_list(value: List, precision: int) -> str:

@@ -1,6 +1,7 @@
 """What every session starts with: the verbs of all parts, computed names, the console."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -8,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from tickloop.analytics import q
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.file_handles import append_to
 from tickloop.analytics.q.syntax import Constant, Function, Name, Template
 from tickloop.analytics.q.values import (
+    Atom,
     Dictionary,
+    QType,
     Value,
     is_function,
     items_of,
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
 
 
+@cache
 def load() -> None:
     """Import every module of the engine, so that all verbs are registered."""
     for module in iter_modules(q.__path__):
@@ -68,6 +73,10 @@ def _names(node: object) -> Iterator[str]:
             yield from _names(getattr(node, field))
 
 
+# Computed namespaces whose parts are read by name.
+_KEYED = (".q", ".z.b")
+
+
 def dotted(session: "Session", name: str) -> Value | None:
     """Read `d.key`: the longest part that is a variable is indexed by what follows."""
     whole, _, key = name.rpartition(".")
@@ -77,7 +86,7 @@ def dotted(session: "Session", name: str) -> Value | None:
     if whole in session.names.views:
         raise QError("nyi", f"{whole} is a view; {whole}`{key} reads its parts")
     if value is None:
-        value = dotted(session, whole)
+        value = session.names.find(whole) if whole in _KEYED else dotted(session, whole)
     if value is None or is_function(value):
         return None
     return session.apply(value, (symbol(key),))
@@ -108,33 +117,7 @@ def handle(session: "Session", number: int, message: Value) -> Value:
         for line in lines:
             session.write((line or "") + ("\n" if number < 0 else ""))
         return long(number)
+    if abs(number) in session.handles:
+        append_to(session.handles[abs(number)], message, with_ends=number < 0)
+        return Atom(QType.INT, number)
     raise QError("type", f"{number} is no open handle; this engine opens no connections")
-
-
-def _granted(session: "Session", name: str) -> Path:
-    if not session.files:
-        raise QError("access", "this session may not touch files; Session(files=True) may")
-    return Path(name.removeprefix(":"))
-
-
-def read_script(session: "Session", name: str) -> str:
-    """Read the text of a script."""
-    path = _granted(session, name)
-    try:
-        return path.read_text("utf-8", "surrogateescape")
-    except OSError as error:
-        raise QError(name, f"cannot be read: {error.strerror}") from None
-
-
-def read_file(session: "Session", name: str) -> Value:
-    """Read a q object file."""
-    path = _granted(session, name)
-    if not path.exists():
-        raise QError(name.removeprefix(":"), "no such file")
-    raise QError("nyi", "files are not read yet")
-
-
-def write_file(session: "Session", name: str, value: Value) -> None:
-    """Write a q object file."""
-    _granted(session, name)
-    raise QError("nyi", "files are not written yet")

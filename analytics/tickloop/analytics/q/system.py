@@ -1,16 +1,22 @@
 """System commands: \\d \\t \\ts \\P \\c \\v \\f \\a \\l and their kin."""
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.file_paths import session_of
+from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.values import (
     NIL,
     Atom,
+    Dictionary,
     QType,
     Table,
     Value,
+    chars,
     is_keyed_table,
+    items_of,
     long,
     symbol,
     symbols,
@@ -26,12 +32,21 @@ if TYPE_CHECKING:
 def command(session: "Session", text: str) -> Value:
     """Run a system command, spelled without its backslash."""
     word, _, rest = text.strip().partition(" ")
-    rest = rest.strip()
+    rest = rest.strip() if word.partition(":")[0] in _TAKES_TEXT else _uncommented(rest)
     name, _, count = word.partition(":")
     handler = _COMMANDS.get(name)
     if handler is None:
         raise QError("nyi", f"\\{word} is not part of this engine; it runs no commands of the host")
     return handler(session, rest, _repetitions(count))
+
+
+# What follows these is q text, or the name of a file.
+_TAKES_TEXT = ("t", "ts", "cd")
+
+
+def _uncommented(text: str) -> str:
+    """Take away what stands behind a slash that follows a blank."""
+    return re.split(r"(?:^|\s)/(?:\s|$)", text, maxsplit=1)[0].strip()
 
 
 def _repetitions(count: str) -> int:
@@ -119,18 +134,56 @@ def _tables(session: "Session", text: str, count: int) -> Value:
 
 
 def _views(session: "Session", text: str, count: int) -> Value:
-    return symbols(sorted(session.names.views))
+    space = text or session.namespace
+    prefix = f"{space}." if space not in ("", ".") else ""
+    views = [name.removeprefix(prefix) for name in session.names.views if name.startswith(prefix)]
+    return symbols(sorted(name for name in views if "." not in name))
 
 
 def _seed(session: "Session", text: str, count: int) -> Value:
+    """Start the random numbers anew; `0N` gives a seed that brings the next ones back."""
     if not text:
-        return Atom(QType.INT, 0)
+        return Atom(QType.INT, _SEED)
+    if text == "0N":
+        seed = int(session.random.integers(1, 2**31))
+        session.reseed(seed)
+        return Atom(QType.INT, seed)
     session.reseed(_whole(text.lstrip("-")))
     return NIL
 
 
+def _workspace(session: "Session", text: str, count: int) -> Value:
+    """Give what .Q.w tells of memory: sizes, or with 0 the symbols."""
+    known = BUILTINS[".Q.w"].by_rank[1](session, NIL)
+    assert isinstance(known, Dictionary)
+    numbers = [item.value for item in items_of(known.values) if isinstance(item, Atom)]
+    if text and text != "0":
+        return long(int(text)) if text.isdigit() else NIL
+    return vector(QType.LONG, numbers[6:] if text == "0" else numbers[:6])
+
+
+def _unset(session: "Session", text: str, count: int) -> Value:
+    """Take a handler away: .z.pg and its kin are as they were."""
+    session.names.plain.pop(text, None)
+    return NIL
+
+
 def _load(session: "Session", text: str, count: int) -> Value:
-    session.load(text)
+    from tickloop.analytics.q.loading import load_path
+
+    load_path(session, text.split(" /", maxsplit=1)[0].strip())
+    return NIL
+
+
+def _change_directory(session: "Session", text: str, count: int) -> Value:
+    """Go to a directory, or say which it is; only file names of the session follow."""
+    whole = session_of(session)
+    if not text:
+        return chars(str(whole.directory.resolve()))
+    path = (whole.directory / text).resolve()
+    if not path.is_dir():
+        raise QError(f"{text}. OS reports: No such file or directory")
+    whole.directory = path
     return NIL
 
 
@@ -142,6 +195,8 @@ def _setting(value: Value) -> Callable[["Session", str, int], Value]:
 
     return answer
 
+
+_SEED = -314159
 
 _COMMANDS: dict[str, Callable[["Session", str, int], Value]] = {
     "t": _time,
@@ -156,7 +211,10 @@ _COMMANDS: dict[str, Callable[["Session", str, int], Value]] = {
     "b": _views,
     "B": _views,
     "S": _seed,
+    "w": _workspace,
+    "x": _unset,
     "l": _load,
+    "cd": _change_directory,
     "g": _setting(Atom(QType.INT, 0)),
     "o": _setting(Atom(QType.INT, 0)),
     "s": _setting(Atom(QType.INT, 0)),

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tickloop.analytics.q.names import keywords
 from tickloop.analytics.q.values import (
     Atom,
+    Attribute,
     Dictionary,
     List,
     QType,
@@ -55,6 +57,7 @@ def computed_names(session: "Session") -> "dict[str, Computed]":
     names: dict[str, Computed] = {}
     for kind in "pdntz":
         names[f".z.{kind}"] = names[f".z.{kind.upper()}"] = _times(kind)
+    names[".q"] = keywords
     names[".z.a"] = _fixed(Atom(QType.INT, 0x7F000001))
     names[".z.f"] = _fixed(symbol(""))
     names[".z.h"] = lambda: symbol(socket.gethostname())
@@ -64,6 +67,8 @@ def computed_names(session: "Session") -> "dict[str, Computed]":
     names[".z.o"] = _fixed(symbol("l64"))
     names[".z.q"] = _fixed(Atom(QType.BOOLEAN, False))
     names[".z.u"] = lambda: symbol(os.environ.get("USER", ""))
+    names[".z.b"] = lambda: dependants(session)
+    names[".z.H"] = _fixed(Vector(QType.INT, np.zeros(0, dtype=np.int32), Attribute.SORTED))
     names[".z.w"] = _fixed(Atom(QType.INT, 0))
     names[".z.x"] = _fixed(List(()))
     names[".z.X"] = _fixed(List((chars("q"),)))
@@ -72,6 +77,15 @@ def computed_names(session: "Session") -> "dict[str, Computed]":
     names[".z.l"] = _fixed(List(()))
     names[".z.e"] = _fixed(Dictionary(symbols([]), List(())))
     return names
+
+
+def dependants(session: "Session") -> Value:
+    """Map each variable to the views that depend on it."""
+    found: dict[str, list[str]] = {}
+    for name, view in session.names.views.items():
+        for used in view.depends:
+            found.setdefault(used, []).append(name)
+    return Dictionary(symbols(found), List(tuple([symbols(views) for views in found.values()])))
 
 
 def _no_handles() -> Value:

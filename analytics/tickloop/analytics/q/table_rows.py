@@ -181,6 +181,10 @@ def enumerated_in(column: Enumerated, more: Value) -> Enumerated:
     values = plain(more)
     if isinstance(values, Atom):
         values = collect([values])
+    if isinstance(values, Vector) and not column.domain.is_symbolic:
+        from tickloop.analytics.q.enumerations import enumerated_by
+
+        return enumerated_by(column.domain, values)
     if not isinstance(values, Vector) or values.type is not QType.SYMBOL:
         raise type_error(f"symbols of {column.domain.name} needed")
     known = column.domain.symbols()

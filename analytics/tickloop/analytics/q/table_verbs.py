@@ -93,7 +93,7 @@ def meta(session: Interpreter, value: Value) -> Value:
 
 def _foreign_name(column: Value) -> str:
     """Name the keyed table that a column points into, nothing for other columns."""
-    if isinstance(column, Enumerated) and isinstance(column.domain.target, Dictionary):
+    if isinstance(column, Enumerated) and isinstance(column.domain.target, Dictionary | Table):
         return column.domain.name
     return ""
 

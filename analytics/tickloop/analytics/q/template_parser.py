@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.lexer import Kind
+from tickloop.analytics.q.naming import column_name, unique_names
 from tickloop.analytics.q.syntax import Apply, Assign, Columns, Name, Node, Template, Verb
 
 if TYPE_CHECKING:
@@ -88,8 +89,6 @@ def _phrase(
     parser: "Parser", ends: tuple[str, ...], *, is_named: bool = True
 ) -> tuple[Columns, bool]:
     """Read expressions between commas; tell whether the only one has no name of its own."""
-    from tickloop.analytics.q.parser import column_name, unique_names
-
     named: list[tuple[str, Node]] = []
     is_unnamed = False
     while not _ended(parser, ends):

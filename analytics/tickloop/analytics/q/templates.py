@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.lambdas import Code, Frame
-from tickloop.analytics.q.parser import names_in
+from tickloop.analytics.q.naming import names_in
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.scope import Scope
 from tickloop.analytics.q.syntax import Columns, Template

@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING
 
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.functions import apply
+from tickloop.analytics.q.parser import parse
 from tickloop.analytics.q.registry import register
+from tickloop.analytics.q.standard import dependencies
+from tickloop.analytics.q.syntax import Function
 from tickloop.analytics.q.tree_evaluator import evaluate_tree
 from tickloop.analytics.q.trees import parse_tree
 from tickloop.analytics.q.values import (
@@ -28,6 +31,7 @@ from tickloop.analytics.q.values import (
     symbol,
     symbols,
     text_of,
+    vector,
 )
 
 if TYPE_CHECKING:
@@ -96,14 +100,18 @@ def _taken_apart(value: Value) -> Value:
 
 
 def _lambda_parts(value: Lambda) -> Value:
-    """Give what makes a lambda: no bytecode here, so parameters, locals, globals and text."""
+    """Give what makes a lambda; there is no bytecode here, so its place is empty."""
+    inner = parse(value.source).statements[0]
+    used = dependencies(inner.statements) if isinstance(inner, Function) else []
     local = sorted(value.locals - set(value.parameters))
+    known = {*local, *value.parameters}
+    names = [name for name in used if name not in known]
     return List(
         (
-            chars(b""),
+            vector(QType.BYTE, []),
             symbols(value.parameters),
             symbols(local),
-            symbols([value.namespace]),
+            symbols([value.namespace.removeprefix("."), *names]),
             chars(value.source),
         )
     )

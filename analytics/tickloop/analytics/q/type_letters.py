@@ -10,6 +10,7 @@ from tickloop.analytics.q.values import (
     Value,
     Vector,
     char,
+    plain,
 )
 
 
@@ -24,7 +25,7 @@ def letter_of(value: Value) -> str:
     if isinstance(value, Vector):
         return TYPE_CHARS[value.type]
     if isinstance(value, Enumerated):
-        return "s"
+        return "s" if value.domain.is_symbolic else letter_of(plain(value))
     if isinstance(value, Atom):
         return TYPE_CHARS[value.type].upper()
     if isinstance(value, EnumeratedAtom):

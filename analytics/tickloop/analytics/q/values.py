@@ -12,49 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.analytics.q.interned import INTERNED
+from tickloop.analytics.q.type_tables import DTYPES, NULLS, TYPE_CHARS, TYPES_BY_CHAR
 from tickloop.tickerplant.q_values import Attribute, QType
 
-__all__ = ["Attribute", "QType"]
+__all__ = ["DTYPES", "NULLS", "TYPES_BY_CHAR", "TYPE_CHARS", "Attribute", "QType"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Simple: TypeAlias = bool | int | float | str | bytes
-
-DTYPES: dict[QType, np.dtype[Any]] = {
-    QType.BOOLEAN: np.dtype("|b1"),
-    QType.GUID: np.dtype("|V16"),
-    QType.BYTE: np.dtype("|u1"),
-    QType.SHORT: np.dtype("<i2"),
-    QType.INT: np.dtype("<i4"),
-    QType.LONG: np.dtype("<i8"),
-    QType.REAL: np.dtype("<f4"),
-    QType.FLOAT: np.dtype("<f8"),
-    QType.CHAR: np.dtype("|u1"),
-    QType.SYMBOL: np.dtype("<i4"),
-    QType.TIMESTAMP: np.dtype("<i8"),
-    QType.MONTH: np.dtype("<i4"),
-    QType.DATE: np.dtype("<i4"),
-    QType.DATETIME: np.dtype("<f8"),
-    QType.TIMESPAN: np.dtype("<i8"),
-    QType.MINUTE: np.dtype("<i4"),
-    QType.SECOND: np.dtype("<i4"),
-    QType.TIME: np.dtype("<i4"),
-}
-# What a null is inside an array of the type; booleans and bytes have none and use 0.
-NULLS: dict[QType, Any] = {
-    QType.BOOLEAN: False, QType.GUID: bytes(16), QType.BYTE: 0, QType.SHORT: -(2**15),
-    QType.INT: -(2**31), QType.LONG: -(2**63), QType.REAL: float("nan"),
-    QType.FLOAT: float("nan"), QType.CHAR: 0x20, QType.SYMBOL: 0, QType.TIMESTAMP: -(2**63),
-    QType.MONTH: -(2**31), QType.DATE: -(2**31), QType.DATETIME: float("nan"),
-    QType.TIMESPAN: -(2**63), QType.MINUTE: -(2**31), QType.SECOND: -(2**31),
-    QType.TIME: -(2**31),
-}  # fmt: skip
-TYPE_CHARS = {
-    QType.BOOLEAN: "b", QType.GUID: "g", QType.BYTE: "x", QType.SHORT: "h", QType.INT: "i",
-    QType.LONG: "j", QType.REAL: "e", QType.FLOAT: "f", QType.CHAR: "c", QType.SYMBOL: "s",
-    QType.TIMESTAMP: "p", QType.MONTH: "m", QType.DATE: "d", QType.DATETIME: "z",
-    QType.TIMESPAN: "n", QType.MINUTE: "u", QType.SECOND: "v", QType.TIME: "t",
-}  # fmt: skip
-TYPES_BY_CHAR = {char: kind for kind, char in TYPE_CHARS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +56,49 @@ class Vector:
 
 @dataclass(slots=True, eq=False)
 class Domain:
-    """What an enumeration points into: a symbol vector, or a keyed table (a foreign key)."""
+    """What an enumeration points into: a symbol vector, a keyed table (a foreign key), or a table.
+
+    The positions of a foreign key stand for keys of any type, those of a link for themselves.
+    """
 
     name: str
-    target: "Vector | Dictionary"
+    target: "Vector | Dictionary | Table"
+
+    @property
+    def is_symbolic(self) -> bool:
+        """Whether positions stand for symbols."""
+        if isinstance(self.target, Vector):
+            return True
+        column = self._key()
+        return isinstance(column, Vector) and column.type is QType.SYMBOL
+
+    def _key(self) -> "Value | None":
+        """Give the only key column of a keyed table."""
+        if not isinstance(self.target, Dictionary):
+            return None
+        keys = self.target.keys
+        if not isinstance(keys, Table) or len(keys.columns) != 1:
+            return None
+        return plain(keys.columns[0])
+
+    def standing_for(self, positions: Array) -> "Value":
+        """Give what positions of a foreign key or link stand for, where that is no symbol."""
+        column = self._key()
+        if isinstance(column, Vector):
+            padded = np.append(column.data, np.array([NULLS[column.type]], dtype=column.data.dtype))
+            return Vector(column.type, padded[np.where(positions < 0, len(column), positions)])
+        if isinstance(self.target, Dictionary):
+            keys = self.target.keys
+            rows = [item_at(keys, place) for place in np.maximum(positions, 0).tolist()]
+            return List(tuple([row.values for row in rows if isinstance(row, Dictionary)]))
+        nulls = np.where(positions < 0, NULLS[QType.LONG], positions)
+        return Vector(QType.LONG, nulls.astype(np.int64))
 
     def symbols(self) -> Array:
         """Give the interned ids of the symbols that positions stand for."""
         if isinstance(self.target, Vector):
             return self.target.data
+        assert isinstance(self.target, Dictionary), self.name
         keys = self.target.keys
         assert isinstance(keys, Table), self.name
         column = plain(keys.columns[0])
@@ -209,6 +207,7 @@ class Lambda:
     body: object = field(repr=False)
     namespace: str = ""
     locals: frozenset[str] = frozenset()
+    label: str = ""  # `f:`, or `f@:` within f: what an error says of where it happened
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -313,10 +312,15 @@ def is_keyed_table(value: Value) -> bool:
 def plain(value: Value) -> Value:
     """Turn an enumeration into the symbols it stands for; give anything else as it is."""
     if isinstance(value, Enumerated):
+        if not value.domain.is_symbolic:
+            return value.domain.standing_for(value.data)
         symbols = np.append(value.domain.symbols(), np.int32(0))
         positions = np.where(value.data < 0, len(symbols) - 1, value.data)
         return Vector(QType.SYMBOL, symbols[positions], value.attribute)
     if isinstance(value, EnumeratedAtom):
+        if not value.domain.is_symbolic:
+            found = value.domain.standing_for(np.array([value.position]))
+            return item_at(found, 0)
         symbols = value.domain.symbols()
         known = 0 <= value.position < len(symbols)
         return symbol(INTERNED.name(int(symbols[value.position])) if known else "")

@@ -10,11 +10,10 @@ import numpy.typing as npt
 from tickloop.analytics.q import group_aggregates as aggregates
 from tickloop.analytics.q.asof_join import columns_named
 from tickloop.analytics.q.asof_kernels import window_bounds
-from tickloop.analytics.q.clause import apply
+from tickloop.analytics.q.clause import apply, spelled
 from tickloop.analytics.q.cores import cuts, together
 from tickloop.analytics.q.errors import length_error, type_error
 from tickloop.analytics.q.gather_kernels import gather, look
-from tickloop.analytics.q.grouped import spelled
 from tickloop.analytics.q.groups import Groups
 from tickloop.analytics.q.join_columns import keyed_like, unkeyed
 from tickloop.analytics.q.matching import matched, moments
@@ -31,6 +30,7 @@ from tickloop.analytics.q.values import (
     name_of,
     names_of,
 )
+from tickloop.analytics.trace import note, traced
 
 Longs = npt.NDArray[np.int64]
 
@@ -70,6 +70,12 @@ def _joined(
     return keyed_like(left, Table.of(columns))
 
 
+@traced(
+    "windows",
+    about=lambda bounds, names, left, right, *, prevailing: ", ".join(names),
+    given=lambda bounds, names, left, right, *, prevailing: len(left) + len(right),
+    found=lambda windows: int(windows.groups.counts.sum()),
+)
 def _windows(
     bounds: Sequence[Value], names: Sequence[str], left: Table, right: Table, *, prevailing: bool
 ) -> Windows:
@@ -85,6 +91,7 @@ def _windows(
         raise type_error(f"windows have to be of the type of the column {names[-1]}")
     keys = matched(ours, theirs, len(left), len(right))
     table, times = right, lows[1]
+    note("linear merge of spans" if keys.order is None else "rows put in key order, then merged")
     if keys.order is not None:
         taken = take(right, keys.order)
         assert isinstance(taken, Table)
@@ -97,6 +104,7 @@ def _windows(
     return Windows(table, Groups.of_spans(len(table), begins, ends))
 
 
+@traced("aggregate", found=lambda made: count_of(next(iter(made.values()))) if made else 0)
 def _aggregated(
     session: Interpreter, windows: Windows, wanted: Sequence[Value]
 ) -> dict[str, Value]:
@@ -148,6 +156,7 @@ def _end(groups: Groups, name: str, column: Value) -> aggregates.Job:
 def _one_by_one(
     session: Interpreter, windows: Windows, function: Value, columns: Sequence[Value]
 ) -> Value:
+    note("called window by window")
     spans = zip(windows.groups.starts.tolist(), windows.groups.stops.tolist(), strict=True)
     results = [
         apply(session, function, [take(column, slice(a, b)) for column in columns])

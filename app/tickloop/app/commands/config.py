@@ -12,7 +12,12 @@ from tickloop.core.config import as_toml, load
 
 @click.group()
 def config() -> None:
-    """Show the configuration in force."""
+    """Show the configuration in force.
+
+    \b
+    Example:
+      tickloop config show > tickloop.toml
+    """
 
 
 @config.command()

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -51,8 +52,13 @@ def _writable(data: Path) -> Finding:
     if not folder.is_dir():
         fix = "give --data a directory, or a path where none exists yet"
         return Finding("data", "problem", f"{folder} is no directory", fix)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return Finding("data", "problem", f"{folder} is not writable", "give another --data")
+    try:
+        # Without a name: nothing is left behind. Some folders allow it and still refuse.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        seen = f"{folder} is not writable: {error.strerror}"
+        return Finding("data", "problem", seen, "give another --data")
     return Finding("data", "ok", f"{folder.resolve()} is writable")
 
 

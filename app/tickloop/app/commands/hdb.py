@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def hdb() -> None:
-    """Describe history, or import a kdb+ database."""
+    """Describe history, or import a kdb+ database.
+
+    \b
+    Examples:
+      tickloop hdb info --data DIR
+      tickloop hdb import /path/to/kdb/hdb --data old
+    """
 
 
 @hdb.command()

@@ -42,7 +42,13 @@ _path = click.argument("path", required=False, type=click.Path(path_type=Path), 
 
 @click.group()
 def journal() -> None:
-    """Inspect, verify or repair the journal."""
+    """Inspect, verify or repair the journal.
+
+    \b
+    Examples:
+      tickloop journal inspect
+      tickloop journal verify --data DIR
+    """
 
 
 @journal.command()

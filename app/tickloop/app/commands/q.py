@@ -67,7 +67,8 @@ def _console(asker: "Asker") -> None:
 
     def answer(text: str) -> str:
         asker.rows, asker.columns = console_size()
-        return asker.shown(text)
+        # Lines after the first belong to the same statement, as indented ones do in a script.
+        return asker.shown(text.replace("\n", "\n "))
 
     run_console("q)", answer, asker.words, interrupt=asker.interrupt)
 

@@ -53,6 +53,8 @@ def sql(
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is for files: add --output FILE")
+    if statement is None and not sys.stdin.isatty():
+        raise click.UsageError("no STATEMENT seen; write one, or - to read it from a pipe")
     if statement is not None:
         given = sys.stdin.buffer.read() if statement == "-" else os.fsencode(statement)
         statement = _decoded(given)

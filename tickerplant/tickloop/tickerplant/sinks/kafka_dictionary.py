@@ -13,13 +13,13 @@ import numpy.typing as npt
 from tickloop.core.batch import Batch
 from tickloop.core.dialects.numpy import NULL_INT
 from tickloop.core.errors import SinkError
+from tickloop.core.hashing import shard_of
 from tickloop.core.instruments import DEFAULT_PRICE_UNIT, DEFAULT_SIZE_UNIT, Instruments
 from tickloop.core.schema import INSTRUMENT, Kind
 from tickloop.core.symbols import Symbols
 from tickloop.core.units import UNIT_MIN
 from tickloop.tickerplant.sinks.json_rows import json_rows
 from tickloop.tickerplant.sinks.kafka_names import SentSymbol
-from tickloop.tickerplant.sinks.shards import shard_of
 
 
 class Dictionary:

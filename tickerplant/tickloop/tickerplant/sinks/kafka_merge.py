@@ -55,11 +55,11 @@ class Merge:
         return found
 
     def slice(self) -> Slice:
-        """Give what is ready as one slice; `ordinal` is the rank in the plant's order."""
+        """Give what is ready as one slice; `_place` is the rank in the plant's order."""
         batches = []
         for rows in self.ready().values():
             columns = dict(rows.columns)
-            columns["ordinal"] = columns.pop("seq")
+            columns["_place"] = columns.pop("seq")
             batches.append(Batch(rows.table, columns))
         return interleave(batches) if batches else Slice(())
 

@@ -3,24 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from tickloop.core.hashing import NULL_SHARD, shard_of
 from tickloop.core.symbols import Symbols
-
-# FNV-1a of 64 bits: a few lines anywhere, and no seed.
-_OFFSET = 0xCBF29CE484222325
-_PRIME = 0x100000001B3
-_MASK = 2**64 - 1
-NULL_SHARD = 0  # rows of no symbol
-
-
-def shard_of(name: str, shards: int) -> int:
-    """Give the shard of a name; the null symbol is in shard 0."""
-    if not name:
-        return NULL_SHARD
-    value = _OFFSET
-    for byte in name.encode(errors="surrogateescape"):
-        value = ((value ^ byte) * _PRIME) & _MASK
-    # The low bits of FNV-1a mix worst.
-    return (value ^ value >> 32) % shards
 
 
 class Shards:

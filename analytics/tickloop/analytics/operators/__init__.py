@@ -1,0 +1,1 @@
+"""Operators: folds over the log that need NumPy and Numba and nothing else."""

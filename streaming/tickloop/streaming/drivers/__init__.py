@@ -1,0 +1,1 @@
+"""Runtimes of one operator, in files of one shape: in a batch, embedded in the plant."""

@@ -1,0 +1,91 @@
+"""Batches of several tables whose seqs interleave: when they are complete, and in which steps."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tickloop.core.batch import Batch, concatenate
+
+
+class Pending:
+    """Gathers batches as a log gives them, table by table; a group is complete when seqs go past.
+
+    What entered the log at once has the seqs of one span, interleaved over its tables; whatever
+    comes later begins past that span.
+    """
+
+    def __init__(self) -> None:
+        self._batches: list[Batch] = []
+        self._last_seq = -1
+
+    def add(self, rows: Batch) -> Sequence[Batch]:
+        """Take a batch; give the group that it shows to be complete, if it shows one."""
+        done: Sequence[Batch] = ()
+        if len(rows):
+            seqs = rows.columns["seq"]
+            if self._batches and int(seqs[0].item()) > self._last_seq:
+                done = self.rest()
+            self._last_seq = max(self._last_seq, int(seqs[-1].item()))
+            self._batches.append(rows)
+        return done
+
+    def rest(self) -> Sequence[Batch]:
+        """Give what is left, which whoever writes the log knows to be complete."""
+        batches, self._batches = self._batches, []
+        return batches
+
+
+def one_per_table(batches: Sequence[Batch]) -> list[Batch]:
+    """Join batches of one table; each table's come in the order of their seqs."""
+    by_table: dict[str, list[Batch]] = {}
+    for batch in batches:
+        if len(batch):
+            by_table.setdefault(batch.table.name, []).append(batch)
+    return [concatenate(found) for found in by_table.values()]
+
+
+def steps(batches: Sequence[Batch], together: frozenset[str]) -> Iterator[Sequence[Batch]]:
+    """Cut a group into steps in seq order: runs of one table, or of tables that go together."""
+    joined = one_per_table(batches)
+    if len(joined) <= 1 or all(batch.table.name in together for batch in joined):
+        if joined:
+            yield joined
+        return
+    classes = _classes(joined, together)
+    seqs = np.concatenate([batch.columns["seq"] for batch in joined])
+    owners = np.repeat(classes, [len(batch) for batch in joined])
+    order = np.argsort(seqs, kind="stable")
+    changes = np.flatnonzero(np.diff(owners[order]))
+    heads = [0] * len(joined)
+    for last in [*changes.tolist(), len(order) - 1]:
+        members = np.flatnonzero(classes == owners[order[last]])
+        yield list(_run(joined, members, heads, int(seqs[order[last]])))
+
+
+def _classes(joined: Sequence[Batch], together: frozenset[str]) -> npt.NDArray[np.int64]:
+    """Number what a step may hold: the tables that go together are 0, each other its own."""
+    return np.array(
+        [0 if batch.table.name in together else index + 1 for index, batch in enumerate(joined)]
+    )
+
+
+def _run(
+    joined: Sequence[Batch], members: npt.NDArray[np.int64], heads: list[int], last_seq: int
+) -> Iterator[Batch]:
+    """Take the members' rows up to a seq."""
+    for index in members.tolist():
+        batch, first = joined[index], heads[index]
+        stop = int(np.searchsorted(batch.columns["seq"], last_seq, side="right"))
+        if stop > first:
+            heads[index] = stop
+            columns = {name: values[first:stop] for name, values in batch.columns.items()}
+            yield Batch(batch.table, columns)
+
+
+def up_to(batch: Batch, seq: int) -> tuple[Batch, Batch]:
+    """Divide a batch after a seq."""
+    stop = int(np.searchsorted(batch.columns["seq"], seq, side="right"))
+    first = {name: values[:stop] for name, values in batch.columns.items()}
+    rest = {name: values[stop:] for name, values in batch.columns.items()}
+    return Batch(batch.table, first), Batch(batch.table, rest)
