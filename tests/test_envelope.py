@@ -26,6 +26,7 @@ from tickloop.tickerplant.sinks.envelope import (
 )
 from tickloop.tickerplant.sinks.inside import inside, surface
 from tickloop.tickerplant.sinks.json_rows import json_rows
+from tickloop.tickerplant.sinks.packing import Packing, pack, parts_of, unpack
 from tickloop.tickerplant.sinks.shards import Shards
 
 EVERYTHING = Table(
@@ -89,7 +90,33 @@ def test_the_header_s_bytes_are_what_the_formats_page_says() -> None:
     assert struct.unpack_from("<6q", raw, 32) == (9, 10_000, 10, 99, 1, 2)
     assert struct.unpack_from("<QHH", raw, 80) == (0, 8, len(TRADE.columns))
     assert struct.unpack_from("<qq", raw, 96) == (5, 6)
-    assert raw[112:128] == rows.columns["time"].tobytes()
+    assert list(raw[112:122]) == [Packing.PLAIN] * 9 + [Packing.OFFSETS_8]
+    assert raw[128:144] == rows.columns["time"].tobytes()
+    assert raw[-16:] == struct.pack("<qBB6x", 10, 0, 1)
+
+
+@given(
+    dtype=st.sampled_from(["<i8", "<i4", "<i2", "|u1"]),
+    ends=st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**33)),
+    count=st.integers(1, 50), seed=st.integers(0, 1000),
+)  # fmt: skip
+def test_packed_columns_come_back_whatever_lies_between_their_ends(
+    dtype: str, ends: tuple[int, int], count: int, seed: int
+) -> None:
+    limits = np.iinfo(dtype)
+    least = limits.min + ends[0] % (limits.max - limits.min + 1)
+    most = min(least + ends[1], limits.max)
+    values = np.random.default_rng(seed).integers(least, most, count, dtype, endpoint=True)
+    packing, pieces = pack(values)
+    raw = b"".join(pieces)
+    assert len(raw) <= values.nbytes + 8
+    parts, at = [], 0
+    for part, length in parts_of(packing, dtype, count):
+        parts.append(np.frombuffer(raw, dtype=part, count=length, offset=at))
+        at += parts[-1].nbytes
+    assert at == len(raw)
+    back = unpack(packing, dtype, count, parts)
+    assert (back.dtype, back.tolist()) == (values.dtype, values.tolist())
 
 
 @given(cut=st.integers(0, 400), seed=st.integers(0, 1000))

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ import pytest
 from tests.command import Done, good, journal_bytes, running, tickloop, wait_for
 from tests.plants import NOON, mixed, plant_at, publish_trades
 from tests.servers import Server
+from tickloop.app.sinks import wanted_sinks
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
+from tickloop.core.config import Config, load
 from tickloop.core.errors import SinkError
 from tickloop.core.schema import DERIVED, MARKET_DATA
 from tickloop.core.symbols import Symbols
@@ -29,6 +32,7 @@ from tickloop.tickerplant.sinks.kafka_reader import KafkaReader, Start
 from tickloop.tickerplant.sinks.kafka_sink import KafkaSettings, KafkaSink
 from tickloop.tickerplant.sinks.kafka_verify import TableVerdict, verify
 from tickloop.tickerplant.sinks.loop import LoopSettings, SinkLoop
+from tickloop.tickerplant.sinks.sink import PACKAGES
 
 SHARDS = 3
 FEED = ("--feed", "synthetic:2024-01-02", "--symbols", "20")
@@ -325,6 +329,35 @@ def test_the_commands_list_follow_and_verify(kafka: Server, tmp_path: Path, pref
     )
     other = tickloop("kafka", "topics", "--bootstrap", kafka.address, "--prefix", "nobody.")
     other.refused(r"has no topic nobody\.dictionary\.tables; check the prefix")
+
+
+def test_a_sink_that_refuses_says_why_and_the_capture_goes_on(
+    kafka: Server, tmp_path: Path, prefix: str
+) -> None:
+    ensure_topics(Bus(kafka.address), {f"{prefix}trade": 2}, compacted=(), replication=1)
+    config = config_file(tmp_path, kafka, prefix)
+    done = good("run", "--data", tmp_path / "data", *FEED, "--messages", "10000",
+                "--config", config)  # fmt: skip
+    assert f"topic {prefix}trade has 2 partitions, 3 expected" in done.err
+    assert "the capture goes on" in done.err
+    assert "34,200 rows" not in done.err
+
+
+def test_sinks_that_cannot_work_are_refused_before_anything_is_captured(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('[plant]\nsync = "none"\n[sinks.kafka]\nbootstrap = "127.0.0.1:9"\n')
+    data = tmp_path / "data"
+    done = tickloop("run", "--data", data, *FEED, "--messages", "10000", "--config", path)
+    done.refused(r'sync = "none" seen, "interval" or "batch" expected with \[sinks.kafka\]')
+    assert not data.exists()
+    config = load(path)
+    on = replace(config, plant=replace(config.plant, sync="interval"))
+    assert wanted_sinks(on) == ["kafka"]
+    assert wanted_sinks(Config()) == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PACKAGES, "kafka", ("no_such_package",))
+        with pytest.raises(SinkError, match=r"no-such-package is not installed.*tickloop\[kafka\]"):
+            wanted_sinks(on)
 
 
 # Faults, at random moments and under load

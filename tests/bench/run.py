@@ -66,6 +66,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "plant": _module("plant"),
     "journal": _module("journal"),
     "hdb": _module("hdb"),
+    "sinks": _module("sinks"),
     "qsql": _module("qsql"),
     "start": _module("start"),
     "operators": _module("operators"),

@@ -194,7 +194,9 @@ def _kafka(feed: Specification, config: Config, context: FeedContext) -> Feed:
     from tickloop.core.user_tables import from_toml
     from tickloop.tickerplant.sinks.kafka_client import Bus
     from tickloop.tickerplant.sinks.kafka_feed import KafkaFeed
+    from tickloop.tickerplant.sinks.sink import require_packages
 
+    require_packages("kafka")
     bootstrap, _, prefix = feed.target.partition("/")
     live_feeds.address(bootstrap.partition(",")[0])
     catalog = Catalog(fractional=config.store.fractional)

@@ -67,10 +67,14 @@ def bus_of(config: KafkaSinkConfig) -> Bus:
 
 def run_sink(name: str, root: Path, config: Config, stop: Callable[[], bool]) -> bool:
     """Follow a data directory into a sink; tell whether everything got there."""
+    return sink_loop(name, root, config).run(stop)
+
+
+def sink_loop(name: str, root: Path, config: Config) -> SinkLoop:
+    """Make what follows a data directory into a sink."""
     source = source_of(root, config)
     sink, drain_s = _kafka(source, config) if name == "kafka" else _questdb(source, config)
-    loop = SinkLoop(sink, root, source.catalog, source.symbols, source.plant, LoopSettings(drain_s))
-    return loop.run(stop)
+    return SinkLoop(sink, root, source.catalog, source.symbols, source.plant, LoopSettings(drain_s))
 
 
 def _kafka(source: Source, config: Config) -> tuple[Sink, float]:

@@ -6,10 +6,11 @@ row, with `previous` < seq <= `through`. A message without rows is a progress re
 sees a gap (`previous` is past what it has), a repeat (`through` is not), and how far silence
 reaches, from the bytes alone: some readers are given neither Kafka's headers nor its offsets.
 
-After the header come the clock rows' times and seqs, then the columns in schema order: symbols
-as int32 ids, prices and sizes as int64 in the symbol's unit, each column padded to 8 bytes. A
-column with a value that is no whole number of units is sent as float64, and its bit in `floats`
-is set. Text is a column of int32 lengths, then the bytes.
+After the header come the clock rows' times and seqs, a byte a column that says how it is packed
+(`packing`), then the columns in schema order: symbols as int32 ids, prices and sizes as int64 in
+the symbol's unit. Each part is padded to 8 bytes. A column with a value that is no whole number
+of units is sent as float64, and its bit in `floats` is set. Text is a column of int32 lengths,
+then the bytes.
 """
 
 import struct
@@ -23,6 +24,7 @@ from tickloop.core.batch import Batch
 from tickloop.core.dialects.numpy import INSIDE
 from tickloop.core.errors import WireError
 from tickloop.core.schema import CLOCK, Kind, Table, schema_digest
+from tickloop.tickerplant.sinks.packing import Packing, pack, parts_of, unpack
 
 MAGIC = b"TLB1"
 _HEADER = struct.Struct("<4sHHQQIIqqqqqqQHHI")
@@ -77,18 +79,21 @@ def encode(header: Header, rows: Batch, clocks: Sequence[_Column]) -> bytes:
     ]  # fmt: skip
     parts.extend(np.ascontiguousarray(values, dtype="<i8").data for values in clocks)
     if h.rows:
-        for column in rows.table.columns:
-            parts.extend(_column(column.kind, rows.columns[column.name]))
+        packed = [_column(column.kind, rows.columns[column.name]) for column in rows.table.columns]
+        codes = bytes(packing for packing, _ in packed)
+        parts.append(codes + bytes(-len(codes) % 8))
+        for _, pieces in packed:
+            parts.extend(pieces)
+            parts.append(bytes(-sum(memoryview(piece).nbytes for piece in pieces) % 8))
     return b"".join(parts)
 
 
-def _column(kind: Kind, values: _Column) -> list[bytes | memoryview]:
-    if kind is Kind.TEXT:
-        texts = values.tolist()
-        lengths = np.array([len(text) for text in texts], dtype="<i4")
-        size = lengths.nbytes + int(lengths.sum())
-        return [lengths.data, *texts, bytes(-size % 8)]
-    return [np.ascontiguousarray(values).data, bytes(-values.nbytes % 8)]
+def _column(kind: Kind, values: _Column) -> tuple[Packing, Sequence[bytes | memoryview]]:
+    if kind is not Kind.TEXT:
+        return pack(values)
+    texts = values.tolist()
+    lengths = np.array([len(text) for text in texts], dtype="<i4")
+    return Packing.PLAIN, [lengths.data, *texts]
 
 
 def read_header(raw: bytes | memoryview) -> Header:
@@ -144,16 +149,32 @@ class _Reader:
         return values
 
     def columns(self, table: Table, header: Header) -> Mapping[str, _Column]:
+        if not header.rows:
+            return {
+                column.name: self.take(
+                    "<i8" if column.kind is Kind.TEXT else INSIDE[column.kind], 0
+                )
+                for column in table.columns
+            }
+        codes = self.take("|u1", len(table.columns)).tolist()
         found = {}
-        for index, column in enumerate(table.columns):
-            found[column.name] = self._column(column.kind, header, index)
+        for index, (column, code) in enumerate(zip(table.columns, codes, strict=True)):
             self._at += -self._at % 8
+            dtype = "<f8" if header.floats >> index & 1 else INSIDE[column.kind]
+            found[column.name] = self._column(column.kind, code, dtype, header.rows)
         return found
 
-    def _column(self, kind: Kind, header: Header, index: int) -> _Column:
+    def _column(self, kind: Kind, code: int, dtype: str, rows: int) -> _Column:
         if kind is Kind.TEXT:
-            return self._texts(header.rows)
-        return self.take("<f8" if header.floats >> index & 1 else INSIDE[kind], header.rows)
+            return self._texts(rows)
+        if code > max(Packing):
+            raise WireError(
+                f"bus message: packing {code} seen, 0 to {max(Packing):d} expected; it was written"
+                " by a newer program"
+            )
+        packing = Packing(code)
+        parts = [self.take(*part) for part in parts_of(packing, dtype, rows)]
+        return unpack(packing, dtype, rows, parts)
 
     def _texts(self, rows: int) -> _Column:
         lengths = self.take("<i4", rows).tolist()

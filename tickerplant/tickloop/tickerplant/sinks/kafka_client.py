@@ -16,7 +16,7 @@ from tickloop.core.errors import SinkAwayError, SinkError
 _LOG = logging.getLogger("tickloop.kafka")
 _LOG.addHandler(logging.NullHandler())
 _LOG.propagate = False
-_ASK_S = 10.0
+_ASK_S = 5.0
 _BATCH_BYTES = 1 << 20
 # What every topic of ours gets. Replayed history carries stamps of its own day, of any year.
 _TOPIC = {

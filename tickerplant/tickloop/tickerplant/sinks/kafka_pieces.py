@@ -35,11 +35,9 @@ class Piece:
     value: bytes
 
 
-def by_shard(shards: npt.NDArray[np.int16], count: int) -> list[npt.NDArray[np.int64]]:
-    """List the rows of each shard, in order."""
-    order = np.argsort(shards, kind="stable")
-    ends = np.cumsum(np.bincount(shards, minlength=count))
-    return np.split(order, ends[:-1])
+def cut(rows: Batch, first: int, last: int) -> Batch:
+    """Give a stretch of rows without copying it."""
+    return Batch(rows.table, {name: values[first:last] for name, values in rows.columns.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +49,15 @@ class Cutter:
     shards: int
     rows_max: int
 
-    def pieces(
-        self, rows: Batch, picks: _Longs, *, shard: int, floats: int, stretch: Stretch
-    ) -> Iterator[Piece]:
+    def pieces(self, rows: Batch, *, shard: int, floats: int, stretch: Stretch) -> Iterator[Piece]:
         """Yield messages that together tell of the stretch; the last one reaches its end."""
         previous = stretch.previous
-        starts = range(0, max(len(picks), 1), self.rows_max)
+        starts = range(0, max(len(rows), 1), self.rows_max)
         for start in starts:
-            some = picks[start : start + self.rows_max]
+            part = cut(rows, start, start + self.rows_max)
             is_last = start == starts[-1]
-            through = stretch.through if is_last else int(rows.columns["seq"][some[-1]])
+            through = stretch.through if is_last else int(part.columns["seq"][-1])
             clocks = stretch.clocks_in(previous, through)
-            part = Batch(
-                rows.table, {name: values.take(some) for name, values in rows.columns.items()}
-            )
             header = self._header(part, clocks, shard, floats, (previous, through))
             yield Piece(header, encode(header, part, clocks))
             previous = through

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
@@ -34,14 +33,14 @@ from tickloop.tickerplant.sinks.kafka_client import (
 )
 from tickloop.tickerplant.sinks.kafka_dictionary import Dictionary, instrument_records
 from tickloop.tickerplant.sinks.kafka_names import Names, read_symbol, sent_tables, table_record
-from tickloop.tickerplant.sinks.kafka_pieces import Cutter, Piece, Stretch, by_shard
+from tickloop.tickerplant.sinks.kafka_pieces import Cutter, Piece, Stretch, cut
+from tickloop.tickerplant.sinks.scatter import sorted_by_shard
 from tickloop.tickerplant.sinks.shards import Shards
 from tickloop.tickerplant.sinks.sink import Taken
 
 _FLUSH_S = 30.0
 _CHUNKS_MAX = 64  # under way at once
 _NO_LONGS = np.empty(0, dtype=np.int64)
-_NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,22 +258,24 @@ class KafkaSink:
         self, table: Table, rows: Batch | None, stretch: Stretch, mark: _UnderWay, *, tell_all: bool
     ) -> None:
         topic = self._names.table(table.name)
-        picks: list[npt.NDArray[np.int64]] = [_NO_ROWS] * self._shards.count
-        floats = 0
+        ends, floats = [0] * self._shards.count, 0
         if rows is None:
             rows = _empty(table)
         else:
             rows, floats = inside(rows, self._dictionary.instruments)
-            picks = by_shard(self._shards.of(rows.columns["sym"]), self._shards.count)
+            shards = self._shards.of(rows.columns["sym"])
+            rows, ends = sorted_by_shard(rows, shards, self._shards.count)
         cutter = Cutter(self._plant, schema_id(table), self._shards.count, self._settings.rows_max)
-        for shard, own in enumerate(picks):
+        for shard, end in enumerate(ends):
+            own = cut(rows, ends[shard - 1] if shard else 0, end)
             told = self._told[topic, shard]
             if stretch.through <= told or not (tell_all or len(own) or len(stretch.seqs)):
                 continue
             if told > stretch.previous:
-                own = own[rows.columns["seq"][own].astype(np.int64) > told]
+                sent = np.searchsorted(own.columns["seq"], told, side="right")
+                own = cut(own, int(sent), len(own))
             here = Stretch(told, stretch.through, stretch.times, stretch.seqs)
-            for piece in cutter.pieces(rows, own, shard=shard, floats=floats, stretch=here):
+            for piece in cutter.pieces(own, shard=shard, floats=floats, stretch=here):
                 self._send(topic, shard, piece, mark)
             self._told[topic, shard] = stretch.through
             mark.told[_stream((topic, shard))] = stretch.through

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tickloop.core.errors import SinkAwayError
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.directory import DataDirectory
 from tickloop.tickerplant.durable_seq import DurableSeq
-from tickloop.tickerplant.journal_tail import JournalTail
+from tickloop.tickerplant.journal_tail import Chunk, JournalTail
 from tickloop.tickerplant.kdb_names import read_names
 from tickloop.tickerplant.sinks.cursor import Cursor, CursorFile, advanced
 from tickloop.tickerplant.sinks.sink import Sink
@@ -94,23 +95,32 @@ class SinkLoop:
         self._tail.go_to(self._sink.open(self.cursor))
         self._opened = self.cursor
         self._note("running")
-        while True:
-            is_over = self._is_over(stop)
-            chunk = self._tail.next(self._limit)
-            if chunk is not None:
-                self._sink.take(chunk)
-            else:
-                self._sink.idle()
-            self._keep()
-            if chunk is None:
-                if is_over and self._sink.taken().seq >= self._tail.seq:
+        with ThreadPoolExecutor(1, thread_name_prefix="tail") as ahead:
+            coming: Future[Chunk | None] | None = None
+            while True:
+                is_over = self._is_over(stop)
+                chunk = coming.result() if coming else self._tail.next(self._limit)
+                # The next chunk is decoded, by kernels, while this one is sent.
+                coming = ahead.submit(self._tail.next, self._limit) if chunk else None
+                if chunk is not None:
+                    self._sink.take(chunk)
+                    self._keep()
+                elif self._is_finished(is_over=is_over):
                     return
-                if is_over and self._is_late():
-                    raise SinkAwayError(
-                        f"{self._sink.target} did not acknowledge everything within"
-                        f" {self._settings.drain_s:.0f} s"
-                    )
-                sleep(_NAP_S)
+
+    def _is_finished(self, *, is_over: bool) -> bool:
+        """Wait a little, as nothing is there to send; tell whether nothing will be."""
+        self._sink.idle()
+        self._keep()
+        if is_over and self._sink.taken().seq >= self._tail.seq:
+            return True
+        if is_over and self._is_late():
+            raise SinkAwayError(
+                f"{self._sink.target} did not acknowledge everything within"
+                f" {self._settings.drain_s:.0f} s"
+            )
+        sleep(_NAP_S)
+        return False
 
     def _is_over(self, stop: Callable[[], bool]) -> bool:
         """Find out how far rows are durable, and whether any more may come."""
