@@ -4,6 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")"
 for set in test run; do
   constraint=(); [ $set = run ] && constraint=(-c test.txt)
-  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate "${constraint[@]}" --output-file $set.txt $set.in
 done
