@@ -102,9 +102,9 @@ class Front:
         # Users take turns: each has its own queue, and the next one is the head of the next queue.
         self._waiting: dict[str, deque[Peer]] = {}
         self.pool: Pool[Peer] = Pool(
-            root, limits, on_free=self._freed, on_end=self._ended, on_usage=self._asked.extend
-        )
-        self.pool.on_fork = self._watch_worker  # type: ignore[method-assign]
+            root, limits, on_fork=self._watch_worker, on_free=self._freed, on_end=self._ended,
+            on_usage=self._asked.extend,
+        )  # fmt: skip
 
     def start(self) -> None:
         """Wait until workers are ready."""

@@ -98,6 +98,7 @@ class Pool(Generic[Holder]):
         root: Path,
         limits: PoolLimits,
         *,
+        on_fork: Callable[[socket.socket], None],
         on_free: Callable[[WorkerProcess[Holder], Holder], None],
         on_end: Callable[[WorkerProcess[Holder], Holder, bool], None],
         on_usage: Callable[[list[Asked]], None],
@@ -105,6 +106,7 @@ class Pool(Generic[Holder]):
     ) -> None:
         self._root = root
         self.limits = limits
+        self._on_fork = on_fork
         self._on_free, self._on_end, self._on_usage = on_free, on_end, on_usage
         self._command = command
         self.workers: list[WorkerProcess[Holder]] = []
@@ -176,10 +178,7 @@ class Pool(Generic[Holder]):
         worker: WorkerProcess[Holder] = WorkerProcess(ours, slot)
         self.workers.append(worker)
         self._by_fd[ours.fileno()] = worker
-        self.on_fork(ours)
-
-    def on_fork(self, control: socket.socket) -> None:
-        """Watch a new worker's socket; whoever polls sets this."""
+        self._on_fork(ours)
 
     def idle(self) -> WorkerProcess[Holder] | None:
         """Give a worker that can be lent."""
