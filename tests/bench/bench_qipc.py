@@ -12,10 +12,12 @@ from collections.abc import Callable
 from contextlib import closing
 
 import numpy as np
+import numpy.typing as npt
 
 from tickloop.core.clock import monotonic_ns
 from tickloop.core.kernel import warm_up
 from tickloop.core.symbols import Symbols
+from tickloop.tickerplant.names import Names
 from tickloop.tickerplant.q_client import QClient
 from tickloop.tickerplant.q_codec import (
     MessageKind,
@@ -27,10 +29,10 @@ from tickloop.tickerplant.q_codec import (
 )
 from tickloop.tickerplant.q_connection import Connection
 from tickloop.tickerplant.q_server import Server, ServerLimits
-from tickloop.tickerplant.q_symbols import SymbolText
 from tickloop.tickerplant.q_values import (
     IDENTITY,
     QType,
+    SymbolVector,
     Table,
     Value,
     items,
@@ -46,7 +48,12 @@ LIMITS = ServerLimits(
 )
 GENERATOR = np.random.default_rng(1)
 SYMBOLS = Symbols(f"SYM{i}" for i in range(500))
-TEXT = SymbolText(SYMBOLS)
+NAMES = Names(SYMBOLS)
+
+
+def symbol_column(ids: npt.NDArray[np.int32]) -> SymbolVector:
+    """Spell ids as a column of symbols."""
+    return SymbolVector(NAMES.encode(ids).tobytes(), len(ids))
 
 
 def trades(rows: int) -> Table:
@@ -56,12 +63,12 @@ def trades(rows: int) -> Table:
     return table(
         {
             "time": vector(QType.TIMESTAMP, stamps),
-            "sym": TEXT.vector(ids),
+            "sym": symbol_column(ids),
             "price": vector(QType.FLOAT, GENERATOR.integers(10_000, 20_000, rows) / 100),
             "size": vector(QType.LONG, GENERATOR.integers(1, 1000, rows)),
             "side": vector(QType.CHAR, GENERATOR.choice([66, 83], rows).astype(np.uint8)),
-            "cond": TEXT.vector(np.full(rows, -1, dtype=np.int32)),
-            "ex": TEXT.vector(np.zeros(rows, dtype=np.int32)),
+            "cond": symbol_column(np.full(rows, -1, dtype=np.int32)),
+            "ex": symbol_column(np.zeros(rows, dtype=np.int32)),
             "trade_id": vector(QType.LONG, np.arange(rows)),
             "venue_time": vector(QType.TIMESTAMP, stamps),
             "seq": vector(QType.LONG, np.arange(rows)),
@@ -153,7 +160,7 @@ def main() -> None:
         f"encode {ROWS}-row trade tables, rows/s": (lambda: encode(value), ROWS),
         f"decode {ROWS}-row trade tables, rows/s": (lambda: decode(payload), ROWS),
         "encode one-row trade tables, messages/s": (lambda: encode(single), 1),
-        "symbol ids to symbols, rows/s": (lambda: TEXT.vector(ids), ROWS),
+        "symbol ids to symbols, rows/s": (lambda: symbol_column(ids), ROWS),
         "compress 10,000 longs, MB/s": (lambda: compress_message(flat), len(flat) / 1e6),
         "expand 10,000 longs, MB/s": (lambda: decompress_message(packed), len(flat) / 1e6),
     }

@@ -1,10 +1,12 @@
 """Symbol names as flat bytes for kernels: ids to names when writing, names to ids when reading."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.kernel import inline_kernel, kernel
-from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.little_endian import U, copy_bytes, zero_bytes
 
 EMPTY = -1
@@ -113,6 +115,19 @@ def _insert(
         slots[slot] = symbol
 
 
+@kernel("int64(int32[::1], int64[::1], int64)")
+def _text_size(ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], count: int) -> int:
+    """Give the bytes that ids take as NUL-terminated names; -1 if one is not of `count`."""
+    size = ids.shape[0]
+    for row in range(ids.shape[0]):
+        symbol = ids[row]
+        if symbol >= count:
+            return -1
+        if symbol >= 0:
+            size += ends[U(symbol + 1)] - ends[U(symbol)]
+    return int(size)
+
+
 @kernel("int64(int32[::1], uint8[::1], int64[::1], uint8[::1], int64)")
 def _write_names(
     ids: npt.NDArray[np.int32],
@@ -132,10 +147,22 @@ def _write_names(
     return position
 
 
+class Growing(Protocol):
+    """A list of names that only grows; a name's position is its id."""
+
+    def __len__(self) -> int:
+        """Count the names."""
+        ...
+
+    def names_from(self, start: int) -> Sequence[str]:
+        """Give the names from a position on."""
+        ...
+
+
 class Names:
     """Symbols' names as arrays: `blob` holds them back to back, `ends[id+1]` ends id's name."""
 
-    def __init__(self, symbols: Symbols) -> None:
+    def __init__(self, symbols: Growing) -> None:
         self._symbols = symbols
         self.blob = np.zeros(1 << 12, dtype=np.uint8)
         self.ends = np.zeros(1 << 9, dtype=np.int64)
@@ -152,8 +179,10 @@ class Names:
         count = len(self._symbols)
         if count == self._count:
             return
+        # A NUL ends a name wherever these are written, so what follows one is no part of it.
         added = [
-            name.encode(errors="surrogateescape") for name in self._symbols.names_from(self._count)
+            name.encode(errors="surrogateescape").partition(b"\0")[0]
+            for name in self._symbols.names_from(self._count)
         ]
         text = b"".join(added)
         used = int(self.ends[self._count])
@@ -183,6 +212,10 @@ class Names:
     def encode(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
         """Spell ids as NUL-terminated names, back to back; negative ids as the empty name."""
         self.refresh()
-        out = np.empty(len(ids) * (self._longest + 1), dtype=np.uint8)
-        size = _write_names(np.ascontiguousarray(ids), self.blob, self.ends, out, 0)
-        return out[:size]
+        column = np.ascontiguousarray(ids)
+        size = _text_size(column, self.ends, self._count)
+        if size < 0:
+            raise IndexError(f"id {ids.max()} of {self._count} symbols")
+        out = np.empty(size, dtype=np.uint8)
+        _write_names(column, self.blob, self.ends, out, 0)
+        return out

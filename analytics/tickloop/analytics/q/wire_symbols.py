@@ -5,13 +5,13 @@ import numpy.typing as npt
 
 from tickloop.analytics.q.interned import INTERNED, Ids
 from tickloop.core.kernel import kernel
-from tickloop.tickerplant.q_symbols import SymbolText
+from tickloop.tickerplant.names import Names
 from tickloop.tickerplant.q_values import Attribute, SymbolVector, symbol_text
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
-_TEXT = SymbolText(INTERNED)
+_NAMES = Names(INTERNED)
 # Below this many names a Python dictionary is faster than setting up the search.
 _FEW = 64
 
@@ -57,7 +57,7 @@ def _number_names(text: Bytes, numbers: Ids, starts: Offsets, slots: Ids) -> int
 
 def to_symbols(ids: Ids, attribute: Attribute = Attribute.NONE) -> SymbolVector:
     """Spell interned ids as symbols travel."""
-    return _TEXT.vector(ids, attribute)
+    return SymbolVector(_NAMES.encode(ids).tobytes(), len(ids), attribute)
 
 
 def from_symbols(found: SymbolVector) -> Ids:
