@@ -5,32 +5,42 @@ their seqs, so how inputs are interleaved on their way changes nothing; what com
 recognised by its stretch and passed over.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from tickloop.core.batch import Batch
 from tickloop.core.errors import WireError
 from tickloop.streaming.merge import in_seq_order
 from tickloop.streaming.order import one_per_table, up_to
-from tickloop.tickerplant.sinks.envelope import NO_SEQ, Header, Message
+from tickloop.tickerplant.sinks.envelope import Header, Message
 
 # A table's schema id, and a shard of its topic.
 Input = tuple[int, int]
+Tag = TypeVar("Tag")
 
 
-class Gather:
-    """Holds rows back until every input has told of what comes before them."""
+class Gather(Generic[Tag]):
+    """Holds rows back until every input has told of what comes before them.
+
+    A tag is what its user needs to come back to a message: its bytes, or where they are.
+    """
 
     def __init__(
-        self, inputs: Collection[Input], done: int = NO_SEQ, told: Mapping[Input, int] | None = None
-    ) -> None:
-        """Begin after the seq `done`; `told` is what inputs told before, as of `settled`."""
+        self, inputs: Collection[Input], done: int, told: Mapping[Input, int] | None = None, *,
+        ordered: Callable[[Batch], Batch] = in_seq_order,
+    ) -> None:  # fmt: skip
+        """Begin after the seq `done`; `told` is what inputs told before, as of `settled`.
+
+        `ordered` puts rows of one table, from several shards, in order.
+        """
+        self._ordered = ordered
         self._inputs = frozenset(inputs)
         # Clock rows are told by every input; one's are enough.
         self._clock_of = min(self._inputs)
         self._told: dict[Input, int] = dict(told or {})
         self._rows: list[Batch] = []
         # Messages with rows or progress past `done`, and how far each tells.
-        self._held: list[tuple[int, bytes]] = []
+        self._held: list[tuple[int, Tag]] = []
         self.done = done
         self.repeated = 0
 
@@ -49,7 +59,7 @@ class Gather:
         self.repeated += where in self._inputs
         return False
 
-    def add(self, raw: bytes, message: Message) -> Sequence[Batch]:
+    def add(self, tag: Tag, message: Message) -> Sequence[Batch]:
         """Take a message that is new; give the group that is complete now, if there is one."""
         header = message.header
         where = (header.schema, header.shard)
@@ -64,7 +74,7 @@ class Gather:
             self._rows.append(up_to(message.clocks, floor)[1])
         if header.rows:
             self._rows.append(up_to(message.rows, floor)[1])
-        self._held.append((header.through, raw))
+        self._held.append((header.through, tag))
         return self._release()
 
     def _begin_after(self, seq: int) -> None:
@@ -86,9 +96,9 @@ class Gather:
             self._rows = [rest for _, rest in parts if len(rest)]
         else:
             ready, self._rows = self._rows, []
-        return [in_seq_order(batch) for batch in one_per_table(ready)]
+        return [self._ordered(batch) for batch in one_per_table(ready)]
 
-    def settled(self) -> tuple[Mapping[Input, int], Sequence[bytes]]:
+    def settled(self) -> tuple[Mapping[Input, int], Sequence[Tag]]:
         """Give what inputs told up to `done`, and the messages that told more, to add again."""
         told = {where: min(seq, self.done) for where, seq in self._told.items()}
-        return told, [raw for _, raw in self._held]
+        return told, [tag for _, tag in self._held]

@@ -85,7 +85,7 @@ def _build(plan: JobPlan, environment: StreamExecutionEnvironment) -> None:
 
     everywhere = [names.symbols]
     own: list[str] = []
-    for table in plan.tables:
+    for table in plan.inputs:
         (everywhere if reads_all(job) or table == "control" else own).append(names.table(table))
     shared = _source(plan, environment, "shared", everywhere)
     stream = shared.flat_map(to_all, _BYTES).uid(plan.uid("to-all"))

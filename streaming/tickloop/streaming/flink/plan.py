@@ -17,6 +17,7 @@ GUARANTEES = (AT_LEAST_ONCE, EXACTLY_ONCE)
 EXECUTION_MODE = "thread"
 # Seconds that a transaction may stay open while a job is away; brokers allow 15 minutes.
 TRANSACTION_TIMEOUT_MS = 600_000
+_WITHOUT_TOPIC = ("symbol", "instrument", "clock")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 Start = Literal["earliest", "latest"] | Mapping[str, int]
@@ -36,7 +37,7 @@ class JobPlan:
     brokers: str
     prefix: str  # of the plant's topics
     shards: int  # partitions of the plant's topics
-    tables: tuple[str, ...]  # whose topics are read; clock rows and names come by themselves
+    tables: tuple[str, ...]  # that the operator reads
     params: Mapping[str, Setting] = field(default_factory=dict)
     path: str = ""  # of a user's file, on the machine that packs the code
     parallelism: int = 1
@@ -69,7 +70,7 @@ class JobPlan:
             ("parallelism", self.parallelism, f"1 to {self.shards} (shards)",
              1 <= self.parallelism <= self.shards),
             ("checkpoint_ms", self.checkpoint_ms, "at least 10", self.checkpoint_ms >= 10),
-            ("tables", self.tables, "at least one table", bool(self.tables)),
+            ("tables", self.tables, "at least one table with a topic", bool(self.inputs)),
             ("start", start, 'earliest, latest or {"seq": n}', start in ("earliest", "latest")
              or (isinstance(start, Mapping) and set(start) == {"seq"}
                  and isinstance(start["seq"], int))),
@@ -86,6 +87,11 @@ class JobPlan:
     def topic(self) -> str:
         """Where results go."""
         return f"{self.prefix}derived.{self.name}"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Which tables have topics: names, units and time come with the others."""
+        return tuple(name for name in self.tables if name not in _WITHOUT_TOPIC)
 
     @property
     def transactions(self) -> str:

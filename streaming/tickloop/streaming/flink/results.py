@@ -126,14 +126,14 @@ def header_of(raw: bytes) -> tuple[Header, Table]:
 
 
 def read(raw: bytes) -> Result:
-    """Take a message apart; the plant's `stream`, `time` and `seq` are not in it."""
+    """Take a message apart; `seq` is the cause, and the `stream` is the topic's."""
     header, table = header_of(raw)
     rows = decode(raw, table).rows
     names = _names(raw)
     columns = {
         name: values if name not in names else _named(values, names[name])
         for name, values in rows.columns.items()
-        if name not in ("seq", "stream")
+        if name != "stream"
     }
     return Result(header, Batch(table, columns))
 

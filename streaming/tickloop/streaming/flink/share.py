@@ -12,7 +12,7 @@ from typing import Any
 from tickloop.core.batch import Batch
 from tickloop.core.errors import SnapshotError
 from tickloop.core.operator import Scope
-from tickloop.core.schema import CLOCK, CONTROL, INSTRUMENT, SYMBOL, TABLES
+from tickloop.core.schema import CLOCK, CONTROL, TABLES
 from tickloop.streaming.finding import find
 from tickloop.streaming.flink.gather import Gather, Input
 from tickloop.streaming.flink.known import Known
@@ -32,19 +32,12 @@ from tickloop.tickerplant.sinks.envelope import (
 
 # A silent table's progress is told after so many groups, or with the next clock row.
 _SILENT_GROUPS = 64
-# Told by the dictionary, or within every message.
-_NOT_TOPICS = frozenset({SYMBOL.name, INSTRUMENT.name, CLOCK.name})
 _BY_NAME = {table.name: table for table in TABLES}
 
 
 def job_of(plan: JobPlan, operator: str | None = None) -> Job:
     """Make a plan's job; `operator` is where a user's file lies on this machine."""
     return job(plan.name, find(operator or plan.path or plan.operator), plan.params)
-
-
-def topics_of(job: Job) -> list[str]:
-    """Name the tables whose topics an operator reads."""
-    return [name for name in job.operator.tables if name not in _NOT_TOPICS]
 
 
 def count_of(plan: JobPlan, job: Job) -> int:
@@ -59,7 +52,7 @@ def reads_all(job: Job) -> bool:
 
 def _inputs(plan: JobPlan, job: Job, share: int) -> list[Input]:
     """List what a share has to be told of."""
-    wanted = [_BY_NAME[name] for name in plan.tables]
+    wanted = [_BY_NAME[name] for name in plan.inputs]
     return [
         (schema_id(table), shard)
         for table in wanted
@@ -88,7 +81,7 @@ class Share:
         inputs = _inputs(plan, self._job, share)
         if base is None:
             start = plan.start["seq"] if isinstance(plan.start, Mapping) else NO_SEQ
-            self._gather = Gather(inputs, start)
+            self._gather = Gather[bytes](inputs, start)
             self._fold = Fold(self._job)
             self._sent = dict.fromkeys(job.operator.outputs, start)
         else:
@@ -192,7 +185,7 @@ class Share:
                 f"a share's state of {len(base)} bytes is damaged ({error}); start the job from"
                 " an older savepoint, or from its first row"
             ) from error
-        self._gather = Gather(inputs, int(manifest["done"]), told)
+        self._gather = Gather[bytes](inputs, int(manifest["done"]), told)
         self._sent = {str(table): int(seq) for table, seq in manifest["sent"].items()}
         self._plant = int(manifest["plant"])
         for record in base[ends[0] : ends[1]].split(b"\n"):
