@@ -57,16 +57,24 @@ class Comparison:
         return [str(change) for change in self.changes if change.refused]
 
 
-def compare(wanted: Deployment, found: Deployed | None, *, migrates: bool) -> Comparison:
-    """Compare; `migrates` tells whether the operator reads states of older versions."""
+@dataclass(frozen=True, slots=True)
+class Bearing:
+    """What an operator's state bears."""
+
+    migrates: bool = False  # it reads states of older versions
+    live: frozenset[str] = frozenset()  # parameters that may change while the state lives
+
+
+def compare(wanted: Deployment, found: Deployed | None, bearing: Bearing) -> Comparison:
+    """Compare a plan with the running job of its name."""
     if found is None or found.what is None:
         return Comparison(wanted, None, ())
     before, after = found.what, wanted
     changes = [
         *_kinds(before, after),
-        *_versions(before.plan, after.plan, migrates=migrates),
+        *_versions(before.plan, after.plan, migrates=bearing.migrates),
         *_fields(before.plan, after.plan, is_sql=after.kind == SQL),
-        *_params(before.plan.get("params", {}), after.plan.get("params", {})),
+        *_params(before.plan.get("params", {}), after.plan.get("params", {}), bearing.live),
     ]
     return Comparison(wanted, found, tuple(changes))
 
@@ -107,10 +115,13 @@ def _fields(
         yield Change(name.replace("_", " "), old, new, f"{reason}; {_ANEW}" if reason else "")
 
 
-def _params(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _params(
+    before: Mapping[str, Any], after: Mapping[str, Any], live: frozenset[str]
+) -> Iterator[Change]:
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
-            yield Change(f"parameter {name}", before.get(name), after.get(name))
+            refused = "" if name in live else f"it holds for as long as the state lives; {_ANEW}"
+            yield Change(f"parameter {name}", before.get(name), after.get(name), refused)
 
 
 def _shown(value: object) -> str:

@@ -84,25 +84,28 @@ def _read(rest: Rest, line: JobLine) -> Deployment | None:
         return None
     try:
         found = Deployment(marks.get(_KIND, STREAM), marks.get(_MODE, ""), marks[_PLAN])
-        if {"name", "code_digest", "parallelism"} <= set(found.plan):
-            return found
+        return found if {"name", "code_digest", "parallelism"} <= set(found.plan) else None
     except ValueError:
-        pass
-    raise JobError(
-        f"job {line.name} ({line.id}) has a plan that cannot be read; it was deployed by other"
-        " code, operate it with that"
-    )
+        return None
 
 
 def running(rest: Rest, name: str) -> Deployed | None:
-    """Find the running job of a name; JobError if there are two."""
-    found = [each for each in deployed(rest) if each.what and each.name == name]
+    """Find the running job of a name; JobError if there are two, or one without a plan."""
+    jobs = deployed(rest)
+    found = [each for each in jobs if each.what and each.name == name]
     if len(found) > 1:
         ids = ", ".join(each.line.id for each in found)
         raise JobError(
             f"{name} runs {len(found)} times on {rest.url} ({ids}), and both write the same rows:"
             " end all but one with `tickloop stream cancel --job ID`"
         )
+    for each in jobs:
+        if each.what is None and each.line.name == f"tickloop-{name}":
+            raise JobError(
+                f"job {each.line.name} ({each.line.id}) on {rest.url} tells no plan that can be"
+                " read: it was started in another way, or by other code; end it with `tickloop"
+                f" stream cancel --job {each.line.id}` first"
+            )
     return found[0] if found else None
 
 

@@ -119,11 +119,12 @@ class Jar:
 
 
 def root_cause(stack: str) -> str:
-    """Give the last cause of a Java stack trace, with the last line of a Python one within it."""
-    python = re.findall(r"^\s*(\w[\w.]*(?:Error|Exception|Interrupt|Exit)\b:? .*)$", stack, re.M)
-    causes = re.findall(r"^Caused by: (.*)$", stack, re.M) or stack.strip().splitlines()[:1]
-    if "Traceback (most recent call last)" in stack and python:
-        return str(python[-1]).strip()
+    """Give the last cause that a stack trace of Java, of Python, or of both names."""
+    java = re.findall(r"^\s*(?:Caused by)?: (.*)$", stack, re.M)
+    python = re.findall(r"^(\w[\w.]*(?:Error|Exception|Interrupt|Exit)\b: .*)$", stack, re.M)
+    # A Python error that only says that Java failed, and how, is no cause of its own.
+    own = [each for each in python if not each.startswith("py4j.")]
+    causes = (own if "Traceback (most" in stack else []) or java or stack.strip().splitlines()[:1]
     return causes[-1].strip() if causes else "no reason was given"
 
 
@@ -135,7 +136,9 @@ class Rest:
         given = url if "://" in url else f"http://{url}"
         parts = urllib.parse.urlsplit(given)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ServerError(f"Flink at {url!r}: an address such as http://127.0.0.1:8081 expected")
+            raise ServerError(
+                f"Flink at {url!r}: an address such as http://127.0.0.1:8081 expected"
+            )
         self.url = given.rstrip("/")
         self._timeout_s = timeout_s
 
