@@ -7,14 +7,14 @@ change elsewhere does not look like an upgrade.
 import ast
 import hashlib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tickloop.core.errors import OperatorError
 
 _ROOTS = (
-    "tickloop.streaming.finding",
+    "tickloop.streaming.flink.entry",
     "tickloop.analytics.operators.bars",
     "tickloop.analytics.operators.signals",
     "tickloop.analytics.operators.pairs",
@@ -48,10 +48,15 @@ def archive(folder: Path, user_file: Path | None = None) -> Archive:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
         with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as target:
-            for name, text in sorted(files.items()):
-                target.writestr(zipfile.ZipInfo(name, _NO_TIME), text)
+            for name in sorted({*_folders(files), *files}):
+                target.writestr(zipfile.ZipInfo(name, _NO_TIME), files.get(name, b""))
         fresh.replace(path)
     return Archive(path, digest)
+
+
+def _folders(files: Collection[str]) -> Collection[str]:
+    """Name the folders: without entries for them Python 3.11 finds no namespace packages there."""
+    return {f"{parent}/" for name in files for parent in PurePosixPath(name).parents if parent.name}
 
 
 def archive_name(digest: str) -> str:
