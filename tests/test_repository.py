@@ -29,6 +29,7 @@ VENDORS: dict[str, set[str] | None] = {
     "pandas": {"analytics/gateway/result.py", "tickerplant/sinks/questdb_client.py"},
     "polars": {"analytics/gateway/result.py"},
     "prompt_toolkit": {"app/console.py"},
+    "pyflink": {"streaming/flink/graph.py"},
     "questdb": {"tickerplant/sinks/questdb_client.py"},
     "pyarrow": None,  # late, inside functions
     "sqlglot": {"analytics/pg/postgres_sql.py"},

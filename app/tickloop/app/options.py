@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from tickloop.core.clock import is_zone
-from tickloop.core.errors import DataDirectoryError
+from tickloop.core.errors import ConfigError, DataDirectoryError
 
 F = TypeVar("F", bound=Callable[..., Any])
 DATA_HOME = Path("data")
@@ -81,6 +81,17 @@ def data_option(function: F) -> F:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def settings_of(given: tuple[str, ...]) -> dict[str, str]:
+    """Read `--set NAME=VALUE` options."""
+    found = {}
+    for each in given:
+        name, sign, value = each.partition("=")
+        if not sign or not name:
+            raise ConfigError(f"--set {each!r} seen, NAME=VALUE expected")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def newest_data(given: Path | None) -> Path:

@@ -138,6 +138,23 @@ class SinksConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FlinkConfig:
+    """The Flink cluster that streams are deployed to; addresses are as the cluster reaches them."""
+
+    rest: str = ""  # http://HOST:PORT; empty: the cluster that `tickloop up flink` started
+    streams: str = ""  # of [stream.NAME], divided by spaces: they run there, not in the plant
+    brokers: str = ""  # HOST:PORT[,HOST:PORT]; empty: [sinks.kafka] bootstrap
+    savepoints: str = ""  # folder or bucket; empty: the cluster's own
+    parallelism: int = field(default=1, metadata=_at_least(1, "slots a job"))
+    max_parallelism: int = field(
+        default=128, metadata={"minimum": 1, "maximum": 32768, "unit": "key groups"}
+    )
+    guarantee: Literal["at_least_once", "exactly_once"] = "at_least_once"
+    checkpoint_ms: int = field(default=1000, metadata=_at_least(10, "ms"))
+    settings: dict[str, str] = field(default_factory=dict)  # Flink's own, for each job
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that is configured."""
 
@@ -147,6 +164,7 @@ class Config:
     query: QueryConfig = field(default_factory=QueryConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     sinks: SinksConfig = field(default_factory=SinksConfig)
+    flink: FlinkConfig = field(default_factory=FlinkConfig)
     schema: str = ""  # a kdb+ schema file (`sym.q` style) with more tables
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> q type
     # stream -> `operator` (its name or file; by default the stream's name) and its parameters

@@ -61,5 +61,9 @@ class OperatorError(TickloopError):
     """A stream's operator cannot be found, loaded or run."""
 
 
+class JobError(OperatorError):
+    """A job on a cluster is refused, does not run, or failed to start."""
+
+
 class SnapshotError(OperatorError):
     """A state's bytes cannot be read, or belong to something else."""

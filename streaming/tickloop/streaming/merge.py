@@ -49,7 +49,7 @@ class Merge:
                 if len(rest):
                     kept.append(rest)
             self._held[shard] = kept
-        return [_in_order(batch) for batch in one_per_table(ready)]
+        return [in_seq_order(batch) for batch in one_per_table(ready)]
 
 
 def before_clocks(group: Sequence[Batch]) -> Iterator[Batch]:
@@ -59,7 +59,7 @@ def before_clocks(group: Sequence[Batch]) -> Iterator[Batch]:
         yield from step
 
 
-def _in_order(batch: Batch) -> Batch:
+def in_seq_order(batch: Batch) -> Batch:
     """Sort by seq; a row that went to every shard counts once."""
     seqs: npt.NDArray[np.int64] = batch.columns["seq"].astype(np.int64, copy=False)
     if (np.diff(seqs) > 0).all():

@@ -1,13 +1,13 @@
 """`tickloop up`, `down` and `status`: Kafka, QuestDB and Flink on this machine."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tickloop.app.flink_cluster import server_cache
 from tickloop.app.live_feeds import address
 from tickloop.app.options import DATA_HOME, json_option
 from tickloop.core.errors import ConfigError
@@ -24,11 +24,6 @@ _home = click.option(
 _servers = click.argument(
     "servers", nargs=-1, type=click.Choice([*_SERVERS, "all"]), metavar="kafka|questdb|flink|all"
 )
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tickloop" / "servers"
 
 
 def _named(given: tuple[str, ...]) -> list[str]:
@@ -64,7 +59,7 @@ def _numbers(given: tuple[str, ...], option: str, servers: list[str]) -> dict[st
 @click.option("--external", multiple=True, metavar="[SERVER=]HOST:PORT", help="Use your own.")
 @click.option("--memory", "memory", multiple=True, metavar="[SERVER=]MIB", help="Its heap.")
 @_home
-@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), default=_cache,
+@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), default=server_cache,
               help="Folder of what is installed. [~/.cache/tickloop/servers]")  # fmt: skip
 @json_option
 def up(

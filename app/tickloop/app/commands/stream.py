@@ -1,4 +1,4 @@
-"""`tickloop stream`: operators that fold the log, over a recorded day."""
+"""`tickloop stream`: operators that fold the log, over a recorded day or as jobs on Flink."""
 
 import json
 from datetime import date
@@ -6,14 +6,27 @@ from pathlib import Path
 
 import click
 
-from tickloop.app.options import SessionDate, data_option, json_option, newest_data
+from tickloop.app.commands import stream_flink, stream_watch
+from tickloop.app.options import (
+    SessionDate,
+    data_option,
+    json_option,
+    newest_data,
+    settings_of,
+)
 from tickloop.core.clock import monotonic_ns
-from tickloop.core.errors import ConfigError
 
 
 @click.group()
 def stream() -> None:
     """Run operators: bars, signals, pairs, feed quality, and your own."""
+
+
+for _command in (
+    stream_flink.setup, stream_flink.plan, stream_flink.deploy, stream_watch.status,
+    stream_watch.logs, stream_flink.savepoint, stream_flink.upgrade, stream_flink.cancel,
+):  # fmt: skip
+    stream.add_command(_command)
 
 
 @stream.command("list")
@@ -81,7 +94,7 @@ def run(
     from tickloop.app.stream_run import run_over
 
     started = monotonic_ns()
-    done = run_over(newest_data(data), over, operator, _settings(given), output)
+    done = run_over(newest_data(data), over, operator, settings_of(given), output)
     seconds = (monotonic_ns() - started) / 1e9
     if as_json:
         print(json.dumps({"operator": operator, "date": over.isoformat(), "rows_in": done.rows_in,
@@ -99,13 +112,3 @@ def run(
         f"ran {operator} over {over}: {done.rows_in:,} rows in, {out:,} out in {seconds:.1f} s,"
         f" digest {done.digest}"
     )
-
-
-def _settings(given: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for each in given:
-        name, sign, value = each.partition("=")
-        if not sign or not name:
-            raise ConfigError(f"--set {each!r} seen, NAME=VALUE expected")
-        found[name.strip()] = value.strip()
-    return found

@@ -1,1 +1,1 @@
-"""Runtimes of one operator, in files of one shape: in a batch, embedded in the plant."""
+"""Runtimes of one operator, in files of one shape: a batch, the plant, a Flink cluster."""

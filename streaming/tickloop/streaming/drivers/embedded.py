@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tickloop.core.batch import Batch, slice_of
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import INSTRUMENT, SYMBOL, Kind, Table
+from tickloop.core.symbols import Symbols
 from tickloop.streaming.fold import Fold
 from tickloop.streaming.job import Job
 from tickloop.streaming.order import Pending
@@ -87,7 +88,7 @@ class Driver:
         self._plant.subscribe(self, start=self._fold.seq + 1)
         self._take(self._pending.rest())
         self._outbox = [
-            rest for batch in self._outbox if len(rest := _past(batch, self._logged_of(batch)))
+            rest for batch in self._outbox if len(rest := past(batch, self._logged_of(batch)))
         ]
         self._logged.clear()
         self.pump()
@@ -145,27 +146,11 @@ class Driver:
         published = sum(len(batch) for batch in self._outbox)
         if published:
             made, self._outbox = self._outbox, []
-            rows = [self._surface(batch) for batch in made]
+            rows = [surfaced(batch, self.job.name, self._plant.symbols) for batch in made]
             self._last_published = self._plant.publish(slice_of(*rows))
             self.rows_made += published
         self._keep()
         return published
-
-    def _surface(self, batch: Batch) -> Batch:
-        """Spell derived rows for the log: names become ids, and the plant gives `time`."""
-        symbols = self._plant.symbols
-        columns: dict[str, npt.NDArray[np.generic]] = {}
-        for column in batch.table.columns:
-            values = batch.columns.get(column.name)
-            if values is None or column.name in ("time", "seq"):
-                continue
-            if column.kind is Kind.SYMBOL and values.dtype.kind == "S":
-                names = (name.decode(errors="surrogateescape") for name in values.tolist())
-                values = symbols.ids(names)
-            columns[column.name] = values
-        stream = symbols.id(self.job.name)
-        columns["stream"] = np.full(len(batch), stream, dtype=np.int32)
-        return Batch(batch.table, columns)
 
     def _keep(self) -> None:
         """Write a snapshot whose rows are on disk; take the next when it is due."""
@@ -223,7 +208,22 @@ def _at_start(table: Table, columns: Mapping[str, npt.NDArray[np.generic]]) -> B
     return Batch(table, {**columns, **stamps})
 
 
-def _past(batch: Batch, key: Key) -> Batch:
+def surfaced(batch: Batch, stream: str, symbols: Symbols) -> Batch:
+    """Spell a stream's rows for the log: names become ids, and the plant gives `time`."""
+    columns: dict[str, npt.NDArray[np.generic]] = {}
+    for column in batch.table.columns:
+        values = batch.columns.get(column.name)
+        if values is None or column.name in ("time", "seq"):
+            continue
+        if column.kind is Kind.SYMBOL and values.dtype.kind == "S":
+            names = (name.decode(errors="surrogateescape") for name in values.tolist())
+            values = symbols.ids(names)
+        columns[column.name] = values
+    columns["stream"] = np.full(len(batch), symbols.id(stream), dtype=np.int32)
+    return Batch(batch.table, columns)
+
+
+def past(batch: Batch, key: Key) -> Batch:
     """Keep the derived rows past a key."""
     cause, ordinal = (batch.columns[name].astype(np.int64) for name in ("cause", "ordinal"))
     past = (cause > key[0]) | ((cause == key[0]) & (ordinal > key[1]))

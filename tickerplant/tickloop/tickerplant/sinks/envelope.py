@@ -96,7 +96,7 @@ def _column(kind: Kind, values: _Column) -> tuple[Packing, Sequence[bytes | memo
     return Packing.PLAIN, [lengths.data, *texts]
 
 
-def read_header(raw: bytes | memoryview) -> Header:
+def read_header(raw: bytes | bytearray | memoryview) -> Header:
     """Read a header alone; WireError if the bytes are no message of this format."""
     if len(raw) < HEADER_BYTES or bytes(raw[:4]) != MAGIC:
         raise WireError(
@@ -113,7 +113,7 @@ def read_header(raw: bytes | memoryview) -> Header:
     )  # fmt: skip
 
 
-def decode(raw: bytes, table: Table) -> Message:
+def decode(raw: bytes | bytearray, table: Table) -> Message:
     """Take a message apart; WireError if it is of another table or does not hold what it says."""
     header = read_header(raw)
     if header.rows and header.schema != schema_id(table):
@@ -133,7 +133,7 @@ def decode(raw: bytes, table: Table) -> Message:
 class _Reader:
     """Reads columns one after the other, never past the end."""
 
-    def __init__(self, raw: bytes, at: int) -> None:
+    def __init__(self, raw: bytes | bytearray, at: int) -> None:
         self._raw = raw
         self._at = at
 

@@ -1,0 +1,174 @@
+"""On a Flink cluster: derived rows come back from Kafka and enter the log, each of them once."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from tickloop.core.batch import Batch, slice_of
+from tickloop.core.errors import SinkAwayError, SnapshotError, TickloopError
+from tickloop.streaming.drivers.embedded import Cadence, Key, past, surfaced
+from tickloop.streaming.flink.plan import JobPlan
+from tickloop.streaming.flink.returned import Position, Returned
+from tickloop.streaming.flink.share import count_of
+from tickloop.streaming.job import Job
+from tickloop.streaming.snapshots import SnapshotFile
+from tickloop.tickerplant.plant import Plant
+from tickloop.tickerplant.publication import Update
+from tickloop.tickerplant.sinks.kafka_client import Bus
+
+_BEFORE_ALL: Key = (-1, -1)
+_MAGIC = "tickloop-returned-1"
+_log = logging.getLogger(__name__)
+
+
+class Driver:
+    """Publishes what a job on a cluster made: `pump` now and then, `close` at the end.
+
+    The job reads the plant's rows from Kafka and writes its own there; it is deployed, upgraded
+    and killed without this. How far results were taken is kept once they are on disk. A restart
+    reads on from there and leaves out the rows that the log has already. While the broker is away
+    nothing comes, and nothing is lost.
+    """
+
+    def __init__(
+        self, job: Job, plant: Plant, kept: SnapshotFile, cadence: Cadence, plan: JobPlan, bus: Bus
+    ) -> None:
+        """Take up results where they were left, or with the job's first one."""
+        self.job = job
+        self.failure: Exception | None = None
+        self.rows_made = 0
+        self._plant = plant
+        self._kept = kept
+        self._cadence = cadence
+        self._plan = plan
+        self._bus = bus
+        self._logged: dict[str, Key] = {}
+        self._rows_since = 0
+        self._waiting: tuple[int, bytes] | None = None
+        self._last_published = -1
+        found = kept.read()
+        self._start = None if found is None else _position(found, kept)
+        if self._start is not None:
+            # Rows that entered the log after the position was kept are not to enter it again.
+            plant.subscribe(self, start=self._start[1] + 1)
+            plant.unsubscribe(self)
+        self._returned: Returned | None = None
+        self._is_away = False
+
+    # As a subscriber, of the past
+
+    def offer(self, update: Update) -> None:
+        """Note which of this stream's rows the log has."""
+        mine = self._plant.symbols.find(self.job.name)
+        if mine is None or update.table.name not in self.job.operator.outputs:
+            return
+        own = np.flatnonzero(update.rows.columns["stream"] == mine)
+        if len(own):
+            last = int(own[-1])
+            columns = update.rows.columns
+            key = (int(columns["cause"][last]), int(columns["ordinal"][last]))
+            name = update.table.name
+            self._logged[name] = max(self._logged.get(name, _BEFORE_ALL), key)
+
+    def ended(self, session: date) -> None:
+        """Hear that a session ended; the log goes on."""
+
+    # Between publications
+
+    @property
+    def done(self) -> int:
+        """The seq up to which every result is in the log; -1 before the first."""
+        return -1 if self._returned is None else self._returned.done
+
+    def pump(self) -> int:
+        """Publish the results that have come; give how many rows."""
+        if self.failure is not None:
+            return 0
+        published = 0
+        try:
+            for group in self._opened().poll(0.0):
+                published += self._publish(group)
+        except SinkAwayError as error:
+            if not self._is_away:
+                _log.warning("stream %s: %s; its rows wait on the bus", self.job.name, error)
+            self._is_away = True
+        except TickloopError as error:
+            # Foreign bytes, a gap: a person has to look, and the capture goes on.
+            self.failure = error
+            _log.exception("stream %s stopped at seq %d", self.job.name, self.done)
+        self._keep()
+        return published
+
+    def _opened(self) -> Returned:
+        if self._returned is None:
+            start = None if self._start is None else self._start[0]
+            self._returned = Returned(
+                self._plan, self.job.operator.outputs, count_of(self._plan, self.job), self._bus,
+                start,
+            )  # fmt: skip
+        self._is_away = False
+        return self._returned
+
+    def _publish(self, group: Sequence[Batch]) -> int:
+        fresh = [
+            rest
+            for batch in group
+            if len(rest := past(batch, self._logged.get(batch.table.name, _BEFORE_ALL)))
+        ]
+        if not fresh:
+            return 0
+        rows = [surfaced(batch, self.job.name, self._plant.symbols) for batch in fresh]
+        self._last_published = self._plant.publish(slice_of(*rows))
+        published = sum(map(len, fresh))
+        self.rows_made += published
+        self._rows_since += published
+        return published
+
+    def _keep(self) -> None:
+        """Keep a position whose rows are on disk; take the next when it is due."""
+        if self.failure is not None or self._returned is None:
+            return
+        if self._waiting is None and self._rows_since >= self._cadence.snapshot_rows:
+            until = max(self._last_published, self._plant.journal.next_seq - 1)
+            self._waiting = (until, _spelled(self._returned.position, until))
+            self._rows_since = 0
+        if self._waiting is not None and self._plant.journal.synced_seq >= self._waiting[0]:
+            self._kept.write(self._waiting[1])
+            self._waiting = None
+
+    def close(self) -> None:
+        """Take what has come; call it before the plant closes, and `keep` after."""
+        self.pump()
+        self._waiting = None
+        self._rows_since = self._cadence.snapshot_rows
+
+    def keep(self) -> None:
+        """Keep the last position: the log is closed, so all of it is on disk."""
+        self._keep()
+        if self._returned is not None:
+            self._returned.close()
+
+
+def _spelled(position: Position, logged: int) -> bytes:
+    fields = asdict(position)
+    fields["told"] = [[*where, seq] for where, seq in position.told.items()]
+    return json.dumps({"kind": _MAGIC, "logged": logged, **fields}).encode()
+
+
+def _position(data: bytes, kept: SnapshotFile) -> tuple[Position, int]:
+    try:
+        fields: Any = json.loads(data)
+        if fields["kind"] != _MAGIC:
+            raise ValueError(fields["kind"])
+        told = {(int(a), int(b)): int(seq) for a, b, seq in fields["told"]}
+        return Position(int(fields["done"]), int(fields["offset"]), told), int(fields["logged"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SnapshotError(
+            f"{kept.path} is no position in a job's results ({error}); delete it to take the"
+            " results from their first one"
+        ) from error

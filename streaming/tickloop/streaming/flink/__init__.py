@@ -1,0 +1,1 @@
+"""A stream on Apache Flink: what is asked for, the code that travels, and the job itself."""

@@ -1,0 +1,194 @@
+"""One share of a job: messages of the bus in, messages of derived rows out, its state as bytes.
+
+Nothing here knows Flink. The state is a base, and the messages since: bytes that are the same
+however often a base is taken, so a large state is not spelled again for every message.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tickloop.core.batch import Batch
+from tickloop.core.errors import SnapshotError
+from tickloop.core.operator import Scope
+from tickloop.core.schema import CLOCK, CONTROL, TABLES
+from tickloop.streaming.finding import find
+from tickloop.streaming.flink.gather import Gather, Input
+from tickloop.streaming.flink.known import Known
+from tickloop.streaming.flink.plan import JobPlan
+from tickloop.streaming.flink.results import Writer, nothing_of
+from tickloop.streaming.fold import Fold
+from tickloop.streaming.job import Job, job
+from tickloop.streaming.routing import shares
+from tickloop.tickerplant.sinks.envelope import (
+    MAGIC,
+    NO_SEQ,
+    Header,
+    decode,
+    read_header,
+    schema_id,
+)
+
+# A silent table's progress is told after so many groups, or with the next clock row.
+_SILENT_GROUPS = 64
+_BY_NAME = {table.name: table for table in TABLES}
+
+
+def job_of(plan: JobPlan, operator: str | None = None) -> Job:
+    """Make a plan's job; `operator` is where a user's file lies on this machine."""
+    return job(plan.name, find(operator or plan.path or plan.operator), plan.params)
+
+
+def count_of(plan: JobPlan, job: Job) -> int:
+    """Count the shares of a job: one a shard, or one alone that needs everything."""
+    return len(shares(job, plan.shards))
+
+
+def reads_all(job: Job) -> bool:
+    """Tell whether every share needs every shard."""
+    return job.operator.scope is not Scope.SYMBOL
+
+
+def _inputs(plan: JobPlan, job: Job, share: int) -> list[Input]:
+    """List what a share has to be told of."""
+    wanted = [_BY_NAME[name] for name in plan.inputs]
+    return [
+        (schema_id(table), shard)
+        for table in wanted
+        for shard in range(plan.shards)
+        if reads_all(job) or table == CONTROL or shard == share
+    ]
+
+
+class Share:
+    """Folds one share of a job."""
+
+    def __init__(self, plan: JobPlan, job: Job, share: int, base: bytes | None = None) -> None:
+        """Begin, or go on from a base; the messages since it have to be `replayed` then."""
+        divided = shares(job, plan.shards)
+        self._job = divided[share]
+        self._writer = (share, len(divided))
+        self._tables = {
+            schema_id(table): table for table in map(_BY_NAME.get, plan.tables) if table
+        }
+        self._outputs = [_BY_NAME[name] for name in job.operator.outputs]
+        self._known = Known()
+        # Messages with symbols that the dictionary has not told yet, in their order by input.
+        self._early: dict[Input, deque[bytes]] = {}
+        self._silent = 0
+        self._plant = 0
+        inputs = _inputs(plan, self._job, share)
+        if base is None:
+            start = plan.start["seq"] if isinstance(plan.start, Mapping) else NO_SEQ
+            self._gather = Gather[bytes](inputs, start)
+            self._fold = Fold(self._job)
+            self._sent = dict.fromkeys(job.operator.outputs, start)
+        else:
+            self._go_on(inputs, base)
+
+    @property
+    def repeated(self) -> int:
+        """Count the messages that came again and were passed over."""
+        return self._gather.repeated
+
+    def take(self, raw: bytes) -> list[bytes]:
+        """Take an element of the stream; give the messages that follow from it."""
+        return [each for group in self._groups(raw) for each in self._spelled(group)]
+
+    def replay(self, messages: Sequence[bytes]) -> None:
+        """Take messages again that were taken after the base: what follows was sent then."""
+        for raw in messages:
+            for group in self._groups(raw):
+                self._folded(group)
+
+    # Messages in
+
+    def _groups(self, raw: bytes) -> Iterator[Sequence[Batch]]:
+        if raw[:4] != MAGIC:
+            if rows := self._known.learn(raw):
+                self._fold.take(rows)
+                yield from self._retried()
+            return
+        header = read_header(raw)
+        where = header.schema, header.shard
+        if where in self._early:
+            self._early[where].append(raw)
+        elif self._gather.is_new(header) and (group := self._added(header, raw)):
+            yield group
+
+    def _added(self, header: Header, raw: bytes) -> Sequence[Batch]:
+        # A copy that may be written, because kernels are compiled for such.
+        message = decode(bytearray(raw), self._tables[header.schema])
+        if not self._known.has_all(message.rows):
+            self._early[header.schema, header.shard] = deque([raw])
+            return ()
+        self._plant = header.plant
+        if header.floats:
+            message = type(message)(
+                header, self._known.whole(message.rows, header.floats), message.clocks
+            )
+        return self._gather.add(raw, message)
+
+    def _retried(self) -> Iterator[Sequence[Batch]]:
+        early, self._early = self._early, {}
+        for messages in early.values():
+            for raw in messages:
+                yield from self._groups(raw)
+
+    def _folded(self, group: Sequence[Batch]) -> Sequence[Batch]:
+        return self._fold.take(
+            [self._known.named(each) if each.table == CONTROL else each for each in group]
+        )
+
+    # Messages out
+
+    def _spelled(self, group: Sequence[Batch]) -> Iterator[bytes]:
+        made = {rows.table.name: rows for rows in self._folded(group)}
+        self._silent += 1
+        is_due = self._silent >= _SILENT_GROUPS or any(each.table == CLOCK for each in group)
+        if is_due:
+            self._silent = 0
+        writer = Writer(*self._writer, self._plant)
+        for table in self._outputs:
+            rows = made.get(table.name)
+            if rows is not None or is_due:
+                through = self._gather.done
+                yield from writer.messages(
+                    nothing_of(table) if rows is None else rows, self._sent[table.name], through
+                )
+                self._sent[table.name] = through
+
+    # State
+
+    def base(self) -> tuple[bytes, list[bytes]]:
+        """Give a base and the messages that have to follow it."""
+        told, held = self._gather.settled()
+        manifest = {
+            "done": self._gather.done, "told": [[*where, seq] for where, seq in told.items()],
+            "sent": self._sent, "plant": self._plant,
+        }  # fmt: skip
+        parts = [json.dumps(manifest).encode(), b"\n".join(self._known.records),
+                 self._fold.snapshot()]  # fmt: skip
+        early = [raw for messages in self._early.values() for raw in messages]
+        lengths = b"".join(len(part).to_bytes(8, "little") for part in parts)
+        return b"".join((lengths, *parts)), [*held, *early]
+
+    def _go_on(self, inputs: Sequence[Input], base: bytes) -> None:
+        try:
+            lengths = [int.from_bytes(base[at : at + 8], "little") for at in (0, 8, 16)]
+            ends = [24 + sum(lengths[: count + 1]) for count in range(3)]
+            manifest: Any = json.loads(base[24 : ends[0]])
+            told = {(int(a), int(b)): int(seq) for a, b, seq in manifest["told"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise SnapshotError(
+                f"a share's state of {len(base)} bytes is damaged ({error}); start the job from"
+                " an older savepoint, or from its first row"
+            ) from error
+        self._gather = Gather[bytes](inputs, int(manifest["done"]), told)
+        self._sent = {str(table): int(seq) for table, seq in manifest["sent"].items()}
+        self._plant = int(manifest["plant"])
+        for record in base[ends[0] : ends[1]].split(b"\n"):
+            if record:
+                self._known.learn(record)
+        self._fold = Fold(self._job, base[ends[1] :])
