@@ -28,6 +28,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("servers:up", "Start Kafka, QuestDB or Flink on this machine."),
     "down": ("servers:down", "Stop the servers that `up` started."),
     "status": ("servers:status", "Say which servers run, and where."),
+    "top": ("top:top", "Watch a plant: rates, sinks, streams, jobs on Flink."),
     "doctor": ("doctor:doctor", "Check this machine and say how to fix what is wrong."),
     "config": ("config:config", "Show the configuration in force."),
     "version": ("version:version", "Print versions of Tickloop and its main parts."),
