@@ -43,7 +43,7 @@ class Wanted:
         return self.what.name
 
 
-def named(config: Config, given: Sequence[str]) -> list[str]:
+def chosen(config: Config, given: Sequence[str], settings: Mapping[str, str]) -> list[Wanted]:
     """Give the jobs that are meant: those named, else all of `[flink] streams`."""
     found = list(given) or config.flink.streams.split()
     if not found:
@@ -51,7 +51,12 @@ def named(config: Config, given: Sequence[str]) -> list[str]:
             "no job named: give the name of a [stream.NAME] section, an operator"
             f" ({', '.join(names())}), a file of your own or a .sql file, or set [flink] streams"
         )
-    return found
+    if settings and len(found) > 1:
+        raise ConfigError(
+            f"--set with {len(found)} jobs seen ({', '.join(found)}), one expected: name the one"
+            " that is meant"
+        )
+    return [wanted(config, name, settings) for name in found]
 
 
 def wanted(config: Config, name: str, given: Mapping[str, str]) -> Wanted:
