@@ -11,7 +11,7 @@ from tickloop.core.operator import Migrating, Operator
 from tickloop.streaming.finding import find, names
 from tickloop.streaming.flink.changes import Bearing
 from tickloop.streaming.flink.code_jar import jar_of_zip
-from tickloop.streaming.flink.deployed import Deployment, of_plan
+from tickloop.streaming.flink.deployed import STREAM, Deployment, of_plan
 from tickloop.streaming.flink.package import archive
 from tickloop.streaming.flink.plan import JobPlan
 from tickloop.streaming.flink.sql_plan import (
@@ -90,7 +90,7 @@ def _stream(config: Config, name: str, given: Mapping[str, str]) -> Wanted:
         guarantee=flink.guarantee, checkpoint_ms=flink.checkpoint_ms,
         state_version=operator.version, code_digest=packed.digest,
     )  # fmt: skip
-    return Wanted(of_plan(plan), jar, bearing(operator))
+    return Wanted(of_plan(plan), jar, bearing(operator), (plan.topic,))
 
 
 def bearing(operator: Operator) -> Bearing:
@@ -124,7 +124,7 @@ def with_options(config: Config, brokers: str | None, prefix: str | None,
 
 
 def ensure_topics(config: Config, wanted: Wanted) -> None:
-    """Make the topics of a SQL job that are missing: Flink makes none, and does not wait."""
+    """Make the topics of a job that are missing: Flink makes none, and does not wait."""
     from tickloop.app.sinks import bus_of
     from tickloop.tickerplant.sinks import kafka_client
 
@@ -137,5 +137,7 @@ def ensure_topics(config: Config, wanted: Wanted) -> None:
         known = consumer.topics()
     finally:
         consumer.close()
-    missing = {topic: kafka.shards for topic in wanted.topics if topic not in known}
+    # A stream's results have one partition, so that those of a share keep their order.
+    count = 1 if wanted.what.kind == STREAM else kafka.shards
+    missing = {topic: count for topic in wanted.topics if topic not in known}
     kafka_client.ensure_topics(bus, missing, compacted=(), replication=kafka.replication)
