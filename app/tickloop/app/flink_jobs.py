@@ -147,8 +147,9 @@ def ensure_topics(config: Config, wanted: Wanted) -> None:
     if wanted.what.kind == SQL:
         # What a SQL file names may be anybody's, with as many partitions as he likes.
         consumer = kafka_client.BusConsumer(bus)
-        topics = {name: count for name, count in topics.items() if name not in consumer.topics()}
+        known = consumer.topics()
         consumer.close()
+        topics = {name: count for name, count in topics.items() if name not in known}
     kafka_client.ensure_topics(
         bus, topics, compacted=names.dictionaries, replication=kafka.replication
     )
