@@ -95,6 +95,13 @@ def questdb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         yield server
 
 
+@pytest.fixture(scope="session")
+def flink_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Share a Flink cluster of two slots; skips where it cannot be installed."""
+    with shared("flink", _base(tmp_path_factory), workers=2) as server:
+        yield server
+
+
 @pytest.fixture
 def kafka(kafka_server: Server) -> Iterator[Server]:
     """Give a running broker that no other test uses meanwhile."""
@@ -106,4 +113,11 @@ def kafka(kafka_server: Server) -> Iterator[Server]:
 def questdb(questdb_server: Server) -> Iterator[Server]:
     """Give a running QuestDB that no other test uses meanwhile."""
     with alone_with(questdb_server) as server:
+        yield server
+
+
+@pytest.fixture
+def flink(flink_server: Server) -> Iterator[Server]:
+    """Give a running Flink cluster that no other test uses meanwhile."""
+    with alone_with(flink_server) as server:
         yield server

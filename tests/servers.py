@@ -31,6 +31,7 @@ class Server:
 
     name: str
     home: Path
+    workers: int = 1
 
     @property
     def running(self) -> Running:
@@ -42,7 +43,8 @@ class Server:
 
     def start(self) -> None:
         """Start it, on the ports and the data that it had before; nothing if it runs."""
-        up([self.name], Wishes(self.home, CACHE, ports={self.name: 0}, tell=_nothing))
+        wishes = Wishes(self.home, CACHE, ports={self.name: 0}, workers=self.workers, tell=_nothing)
+        up([self.name], wishes)
 
     def kill(self) -> None:
         """End it as a crash does."""
@@ -81,7 +83,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def shared(name: str, base: Path) -> Iterator[Server]:
+def shared(name: str, base: Path, workers: int = 1) -> Iterator[Server]:
     """Share a server among the processes of a session; the last one to leave stops it."""
     _install(name)
     home = base / f"server-{name}"
@@ -90,7 +92,7 @@ def shared(name: str, base: Path) -> Iterator[Server]:
     mine = users / str(os.getpid())
     mine.touch()
     try:
-        yield Server(name, home)
+        yield Server(name, home, workers)
     finally:
         with _alone(home / "tests.lock"):
             mine.unlink()

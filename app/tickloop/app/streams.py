@@ -1,8 +1,10 @@
-"""The streams of a configuration: operators that run in the plant, beside a capture."""
+"""The streams of a configuration: operators that run in the plant, or on a Flink cluster."""
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from tickloop.core.config import Config
+from tickloop.core.errors import ConfigError
 from tickloop.core.parameters import Setting
 from tickloop.streaming.drivers.embedded import Cadence, Driver, insider_of
 from tickloop.streaming.finding import find
@@ -10,6 +12,9 @@ from tickloop.streaming.job import Job, job
 from tickloop.streaming.snapshots import SnapshotFile
 from tickloop.tickerplant.file_door import OS_DOOR
 from tickloop.tickerplant.plant import Plant
+
+if TYPE_CHECKING:
+    from tickloop.streaming.drivers import flink
 
 _OPERATOR = "operator"
 
@@ -24,6 +29,29 @@ def _job(name: str, section: Mapping[str, Setting]) -> Job:
     return job(name, find(str(section.get(_OPERATOR, name))), given)
 
 
+def away_of(config: Config) -> frozenset[str]:
+    """Name the streams that run on a cluster; ConfigError for one that is not configured."""
+    found = frozenset(config.flink.streams.split())
+    if missing := sorted(found - set(config.stream)):
+        raise ConfigError(
+            f"[flink] streams names {missing[0]!r}; [stream.{missing[0]}] expected, if only an"
+            " empty section"
+        )
+    return found
+
+
+def _away(job: Job, plant: Plant, cadence: Cadence, config: Config) -> "flink.Driver":
+    """Take in what a job on a cluster makes; `tickloop stream deploy` starts the job itself."""
+    from tickloop.app.flink_jobs import wanted
+    from tickloop.app.sinks import bus_of
+    from tickloop.streaming.drivers import flink
+    from tickloop.streaming.flink.plan import from_json
+
+    plan = from_json(wanted(config, job.name, {}).what.text)
+    kept = SnapshotFile(plant.directory.root, f"{job.name}.flink", OS_DOOR)
+    return flink.Driver(job, plant, kept, cadence, plan, bus_of(config.sinks.kafka))
+
+
 class Streams:
     """The running streams of one plant."""
 
@@ -32,35 +60,49 @@ class Streams:
         cadence = Cadence(snapshot_rows=config.store.snapshot_rows)
         root, insider = plant.directory.root, insider_of(plant)
         self._insider = insider
+        away = away_of(config)
         self._drivers = [
             Driver(job, plant, SnapshotFile(root, job.name, OS_DOOR), cadence, insider)
             for job in jobs
+            if job.name not in away
         ]
+        self._away = [_away(job, plant, cadence, config) for job in jobs if job.name in away]
+        self._drain_s = config.sinks.kafka.drain_s
 
     @property
     def are_any(self) -> bool:
         """Tell whether there is one."""
-        return bool(self._drivers)
+        return bool(self._drivers or self._away)
+
+    @property
+    def _all(self) -> "list[Driver | flink.Driver]":
+        return [*self._drivers, *self._away]
 
     def pump(self) -> None:
         """Publish what follows from new rows, and what follows from that."""
-        while sum(driver.pump() for driver in self._drivers):
+        while sum(driver.pump() for driver in self._all):
             pass
+
+    def drain(self) -> None:
+        """Wait for what jobs on a cluster make of the rows so far; the rest comes next time."""
+        for driver in self._away:
+            driver.drain(self._drain_s)
 
     def close(self) -> None:
         """Leave the plant, which is about to close."""
+        self.drain()
         self.pump()
-        for driver in self._drivers:
+        for driver in self._all:
             driver.close()
 
     def keep(self) -> None:
         """Write the last snapshots, after the plant's log was closed."""
-        for driver in self._drivers:
+        for driver in self._all:
             driver.keep()
 
     def complaints(self) -> Iterator[str]:
         """Say which streams failed, and what values they could not take."""
-        for driver in self._drivers:
+        for driver in self._all:
             name = driver.job.name
             if driver.failure is not None:
                 kind = type(driver.failure).__name__

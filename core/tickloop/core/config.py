@@ -105,7 +105,7 @@ class KafkaSinkConfig:
     shards: int = field(
         default=8, metadata={"minimum": 1, "maximum": 4096, "unit": "partitions a table"}
     )
-    tables: str = ""  # empty: all but the log's own
+    tables: str = ""  # empty: all, of the log's own `control`
     json: str = "bar signal alert"  # of those that exist: also as one JSON record a row
     rows: int = field(default=8192, metadata=_at_least(1, "rows a message"))
     compression: Literal["none", "lz4", "zstd", "snappy", "gzip"] = "lz4"

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tickloop.core.errors import ServerError
+from tickloop.infra import supervise
 from tickloop.infra.launch import Launcher, Place, get_json
 from tickloop.infra.pins import FLINK
 from tickloop.infra.processes import Known, spawn, stop, wait_healthy
 
 _START_S = 120.0
 _JOB_MANAGER_MIB = 1024
-# One slot each: in thread mode two jobs of one process would share one interpreter lock.
-TASK_MANAGERS = 1
 
 
 def packages(files: Path) -> Path:
@@ -90,7 +89,8 @@ def start(place: Place) -> tuple[Known, ...]:
     port = place.ports["rest"]
     started = [_start_one("jobmanager", place, env, [str(scripts / "jobmanager.sh")], port, 0)]
     try:
-        for number in range(1, TASK_MANAGERS + 1):
+        # One slot each: in thread mode two jobs of one process would share an interpreter lock.
+        for number in range(1, place.workers + 1):
             role = f"taskmanager-{number}"
             script = [str(scripts / "taskmanager.sh")]
             started.append(_start_one(role, place, env, script, port, number))
@@ -106,9 +106,11 @@ def _start_one(
     role: str, place: Place, env: dict[str, str], script: Sequence[str], port: int, slots: int
 ) -> Known:
     log = place.folder / "log" / f"{role}.log"
+    foreground = ["/bin/bash", *script, "start-foreground"]
     known, process = spawn(
-        role, ["/bin/bash", *script, "start-foreground"], log=log, folder=place.folder, env=env
-    )
+        role, supervise.command(foreground) if slots else foreground, log=log, folder=place.folder,
+        env=env,
+    )  # fmt: skip
     wait_healthy(
         process, lambda: slots_at("127.0.0.1", port) >= slots, name=f"flink {role}", log=log,
         timeout_s=_START_S,

@@ -22,6 +22,7 @@ class Place:
     ports: Mapping[str, int]
     java: Java
     memory_mib: int
+    workers: int = 1  # processes that do the work, where a server has such
 
 
 @dataclass(frozen=True, slots=True)

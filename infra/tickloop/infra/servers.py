@@ -27,6 +27,7 @@ class Wishes:
     ports: Mapping[str, int] = field(default_factory=dict)  # of clients, by server; 0: any
     external: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     memory_mib: Mapping[str, int] = field(default_factory=dict)
+    workers: int = 1  # Flink's task managers
     tell: Callable[[str], None] = print
 
 
@@ -100,7 +101,7 @@ def _start(launcher: Launcher, wishes: Wishes, home: Path, known: Mapping[str, R
     ports = _ports(launcher, wishes, known)
     memory = wishes.memory_mib.get(pin.server, launcher.memory_mib)
     wishes.tell(f"starting {pin.server} {pin.version} in {folder}")
-    processes = launcher.start(Place(files, folder, ports, java, memory))
+    processes = launcher.start(Place(files, folder, ports, java, memory, wishes.workers))
     return Running(pin.server, pin.version, ports, processes)
 
 

@@ -58,13 +58,15 @@ def _numbers(given: tuple[str, ...], option: str, servers: list[str]) -> dict[st
 @click.option("--port", "ports", multiple=True, metavar="[SERVER=]PORT", help="0 takes any.")
 @click.option("--external", multiple=True, metavar="[SERVER=]HOST:PORT", help="Use your own.")
 @click.option("--memory", "memory", multiple=True, metavar="[SERVER=]MIB", help="Its heap.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True,
+              help="Flink's task managers, a slot each.")  # fmt: skip
 @_home
 @click.option("--cache", type=click.Path(path_type=Path, file_okay=False), default=server_cache,
               help="Folder of what is installed. [~/.cache/tickloop/servers]")  # fmt: skip
 @json_option
 def up(
     servers: tuple[str, ...], ports: tuple[str, ...], external: tuple[str, ...],
-    memory: tuple[str, ...], home: Path, cache: Path, as_json: bool,
+    memory: tuple[str, ...], workers: int, home: Path, cache: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Install and start servers on loopback; ones that run already are left as they are.
 
@@ -85,7 +87,7 @@ def up(
         external={
             name: address(text) for name, text in _pairs(external, "--external", named).items()
         },
-        memory_mib=_numbers(memory, "--memory", named),
+        memory_mib=_numbers(memory, "--memory", named), workers=workers,
         tell=lambda text: click.echo(text, err=True),
     )  # fmt: skip
     found = start(named, wishes)

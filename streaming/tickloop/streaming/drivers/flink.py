@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tickloop.core.batch import Batch, slice_of
+from tickloop.core.clock import monotonic_ns, sleep
 from tickloop.core.errors import SinkAwayError, SnapshotError, TickloopError
 from tickloop.streaming.drivers.embedded import Cadence, Key, past, surfaced
 from tickloop.streaming.flink.plan import JobPlan
@@ -21,6 +23,9 @@ from tickloop.tickerplant.plant import Plant
 from tickloop.tickerplant.publication import Update
 from tickloop.tickerplant.sinks.kafka_client import Bus
 
+# Who waits for a job's last results gives up when none came for so long.
+_QUIET_S = 5.0
+_NAP_S = 0.005
 _BEFORE_ALL: Key = (-1, -1)
 _MAGIC = "tickloop-returned-1"
 _log = logging.getLogger(__name__)
@@ -58,6 +63,8 @@ class Driver:
             plant.subscribe(self, start=self._start[1] + 1)
             plant.unsubscribe(self)
         self._returned: Returned | None = None
+        self._opening: Future[Returned] | None = None
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix=job.name)
         self._is_away = False
 
     # As a subscriber, of the past
@@ -91,7 +98,8 @@ class Driver:
             return 0
         published = 0
         try:
-            for group in self._opened().poll(0.0):
+            returned = self._opened()
+            for group in () if returned is None else returned.poll(0.0):
                 published += self._publish(group)
         except SinkAwayError as error:
             if not self._is_away:
@@ -104,15 +112,22 @@ class Driver:
         self._keep()
         return published
 
-    def _opened(self) -> Returned:
+    def _opened(self) -> Returned | None:
+        """Give the reader once it is there; brokers are asked beside the capture, which goes on."""
         if self._returned is None:
-            start = None if self._start is None else self._start[0]
-            self._returned = Returned(
-                self._plan, self.job.operator.outputs, count_of(self._plan, self.job), self._bus,
-                start,
-            )  # fmt: skip
-        self._is_away = False
+            if self._opening is None:
+                self._opening = self._beside.submit(self._open)
+            if not self._opening.done():
+                return None
+            opening, self._opening = self._opening, None
+            self._returned = opening.result()
+            self._is_away = False
         return self._returned
+
+    def _open(self) -> Returned:
+        start = None if self._start is None else self._start[0]
+        shares = count_of(self._plan, self.job)
+        return Returned(self._plan, self.job.operator.outputs, shares, self._bus, start)
 
     def _publish(self, group: Sequence[Batch]) -> int:
         fresh = [
@@ -141,6 +156,27 @@ class Driver:
             self._kept.write(self._waiting[1])
             self._waiting = None
 
+    def drain(self, timeout_s: float) -> bool:
+        """Wait for results of every row so far, while they keep coming; tell whether all came."""
+        last = self._plant.journal.next_seq - 1
+        until = monotonic_ns() + int(timeout_s * 1e9)
+        quiet = monotonic_ns()
+        while self.done < last and self.failure is None and monotonic_ns() < until:
+            before = self.done
+            self.pump()
+            self._plant.tick()
+            if self.done > before:
+                quiet = monotonic_ns()
+            elif monotonic_ns() - quiet > _QUIET_S * 1e9:
+                break
+            sleep(_NAP_S)
+        if self.done < last and self.failure is None:
+            _log.warning(
+                "stream %s: results up to seq %d of %d came; the rest enters the log in the next"
+                " run", self.job.name, self.done, last,
+            )  # fmt: skip
+        return self.done >= last
+
     def close(self) -> None:
         """Take what has come; call it before the plant closes, and `keep` after."""
         self.pump()
@@ -150,6 +186,7 @@ class Driver:
     def keep(self) -> None:
         """Keep the last position: the log is closed, so all of it is on disk."""
         self._keep()
+        self._beside.shutdown(cancel_futures=True)
         if self._returned is not None:
             self._returned.close()
 

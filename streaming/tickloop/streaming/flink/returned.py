@@ -44,7 +44,7 @@ class Returned:
             if table.name in outputs
             for share in range(shares)
         ]
-        self._gather = Gather[int](inputs, start.done, start.told, ordered=_in_order)
+        self._gather = Gather[int](inputs, start.done, start.told, ordered=in_order)
         self._next = start.offset
         self._consumer = BusConsumer(bus)
         low, _ = self._consumer.bounds(plan.topic, _PARTITION)
@@ -92,5 +92,6 @@ def ensure_result_topic(plan: JobPlan, bus: Bus, *, replication: int) -> None:
     ensure_topics(bus, {plan.topic: 1}, compacted=(), replication=replication)
 
 
-def _in_order(rows: Batch) -> Batch:
+def in_order(rows: Batch) -> Batch:
+    """Put derived rows of one table, from several shares, in the order of causes."""
     return in_cause_order([rows])

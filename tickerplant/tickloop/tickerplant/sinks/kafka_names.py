@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tickloop.core.schema import LOG, Column, Kind, Table
+from tickloop.core.schema import CONTROL, LOG, Column, Kind, Table
 from tickloop.tickerplant.sinks.envelope import schema_id
 
 _LOG_NAMES = frozenset(table.name for table in LOG)
@@ -53,6 +53,12 @@ def sent_tables(tables: Iterable[Table], wanted: str) -> list[Table]:
         for table in tables
         if (table.name in names if names else table.name not in _LOG_NAMES)
     ]
+
+
+def bus_tables(tables: Iterable[Table], wanted: str) -> list[Table]:
+    """Give the tables that have topics: jobs on other machines follow `control` rows too."""
+    control = [] if wanted.split() else [table for table in tables if table.name == CONTROL.name]
+    return [*sent_tables(tables, wanted), *control]
 
 
 def table_record(table: Table, *, fractional: bool, shards: int, plant: int) -> bytes:

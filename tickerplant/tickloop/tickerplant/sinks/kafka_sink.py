@@ -32,7 +32,7 @@ from tickloop.tickerplant.sinks.kafka_client import (
     ensure_topics,
 )
 from tickloop.tickerplant.sinks.kafka_dictionary import Dictionary, instrument_records
-from tickloop.tickerplant.sinks.kafka_names import Names, read_symbol, sent_tables, table_record
+from tickloop.tickerplant.sinks.kafka_names import Names, bus_tables, read_symbol, table_record
 from tickloop.tickerplant.sinks.kafka_pieces import Cutter, Piece, Stretch, cut
 from tickloop.tickerplant.sinks.scatter import sorted_by_shard
 from tickloop.tickerplant.sinks.shards import Shards
@@ -86,7 +86,7 @@ class KafkaSink:
         self._catalog = catalog
         self._symbols = symbols
         self._plant = plant
-        self._tables = sent_tables(catalog, settings.tables)
+        self._tables = bus_tables(catalog, settings.tables)
         json_names = settings.json_tables.split()
         self._json = [table for table in catalog if table.name in json_names]
         self._shards = Shards(symbols, settings.shards)
