@@ -3,12 +3,16 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: run test test-servers check fuzz bench lock clean
+.PHONY: run demo-distributed test test-servers check fuzz bench lock clean
 
 # Capture a feed (a synthetic exchange day without ARGS) and print what was captured.
 # Example: make run ARGS="--feed itch:12302019.NASDAQ_ITCH50.gz"
 run: .venv/.run
 	@$(BIN)/tickloop run $(ARGS)
+
+# Plant, Kafka, QuestDB and four Flink jobs on this machine, from nothing; needs Java 17 and Maven.
+demo-distributed: .venv/.run
+	@$(BIN)/python infra/demo/distributed.py $(ARGS)
 
 # Everything that has to hold: style, types, import contracts, tests with and without the JIT.
 test: .venv/.test check

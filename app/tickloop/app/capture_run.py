@@ -11,6 +11,7 @@ from tickloop.app.capture import Stop, pump, stopping
 from tickloop.app.capture import stay as stay_until
 from tickloop.app.captures import Kept, prepare
 from tickloop.app.feeds import Specification, identity, load_kernels, open_feed
+from tickloop.app.job_start import JobStart
 from tickloop.app.output import drop_output
 from tickloop.app.plant_run import PlantRun, RunSettings, catalog_of
 from tickloop.app.progress import Compiling, ProgressLine
@@ -63,8 +64,12 @@ def capture_feed(
         try:
             kept = Kept(root, name, next_seq=run.plant.journal.next_seq, append=append)
             sinks = SinkProcesses(root, config)
+            jobs = JobStart(root, config)
             stop.at_ns = None if limit_ns is None else monotonic_ns() + limit_ns
             done = _capture(wishes, run, stop, kept, line)
+            if not jobs.is_done:
+                line.phase("waiting for jobs on Flink to start; Ctrl-C does not")
+                jobs.wait(stop)
             run.close()
             for told in sinks.finish():
                 line.phase(told)

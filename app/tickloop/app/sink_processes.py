@@ -17,7 +17,7 @@ from tickloop.tickerplant.sinks.cursor import Cursor, CursorFile
 
 _RESTARTS = 5
 _GRACE_S = 30.0  # beside the drain that a sink allows itself
-_CONFIG = "run.toml"
+CONFIG = "run.toml"  # in a directory's cursors: how the run was configured
 
 
 class SinkProcesses:
@@ -32,7 +32,7 @@ class SinkProcesses:
         self._is_ending = False
         if not self._sinks:
             return
-        self._config = root / "cursors" / _CONFIG
+        self._config = root / "cursors" / CONFIG
         self._config.write_text(as_toml(config))
         self._config.chmod(0o600)
         self._watchers = [

@@ -180,12 +180,14 @@ def _as_json(comparison: "Comparison") -> dict[str, object]:
 @_jobs
 @job_options
 @click.option("--from", "savepoint", metavar="PATH", help="Take up a savepoint or a checkpoint.")
+@click.option("--missing", is_flag=True, help="Leave jobs that run already as they are.")
 @_timeout
 @cluster_options
 @json_option
 def deploy(
     jobs: tuple[str, ...], config_path: Path | None, url: str | None, home: Path,
-    given: tuple[str, ...], savepoint: str | None, timeout_s: float, as_json: bool, **options: Any,
+    given: tuple[str, ...], savepoint: str | None, missing: bool, timeout_s: float, as_json: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Start jobs that do not run yet, and wait until each runs and has kept its state once.
 
@@ -201,10 +203,15 @@ def deploy(
       tickloop stream deploy pairs --from file:/flink/savepoints/savepoint-1a2b3c
     """
     from tickloop.app.flink_jobs import chosen, ensure_topics
+    from tickloop.streaming.flink.deployed import running
 
     config = config_with(config_path, options)
     operations = _operations(url, config, home, timeout_s)
     for each in chosen(config, jobs, settings_of(given)):
+        if missing and (found := running(operations.rest, each.name)) is not None:
+            job = found.line.id
+            _done(each.name, job, f"{each.name} runs already, as {job}", as_json=as_json)
+            continue
         ensure_topics(config, each)
         job = operations.deploy(each.what, each.jar, savepoint)
         _done(each.name, job, f"deployed {each.name} as {job}: it runs and keeps its state",
