@@ -31,7 +31,7 @@ VENDORS: dict[str, set[str] | None] = {
     "prompt_toolkit": {"app/console.py"},
     "questdb": {"tickerplant/sinks/questdb_client.py"},
     "pyarrow": None,  # late, inside functions
-    "sqlglot": {"analytics/pg/postgres_sql.py"},
+    "sqlglot": None,  # syntax trees, where statements are translated
     "websockets": {"ingest/binance_live.py"},
 }
 
