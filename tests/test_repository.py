@@ -32,7 +32,7 @@ VENDORS: dict[str, set[str] | None] = {
     "pyflink": {"streaming/flink/graph.py"},
     "questdb": {"tickerplant/sinks/questdb_client.py"},
     "pyarrow": None,  # late, inside functions
-    "sqlglot": {"analytics/pg/postgres_sql.py"},
+    "sqlglot": None,  # syntax trees, where statements are translated
     "websockets": {"ingest/binance_live.py"},
 }
 

@@ -10,6 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tickloop.analytics.arrow_parts import DATE
@@ -83,6 +84,15 @@ class Answer:
     def close(self) -> None:
         """Let the snapshot go."""
         self._connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a statement would give: its columns with DuckDB's types, and as Arrow has them."""
+
+    columns: tuple[tuple[str, str], ...]
+    schema: "pa.Schema"
+    tree: Node
 
 
 class SqlSession:
@@ -195,6 +205,26 @@ class SqlSession:
                 self._known.clear()
             self._known[text] = found
         return found
+
+    def shape(self, text: str) -> Shape:
+        """Bind one statement over tables without rows; QueryError as for `start`."""
+        import duckdb
+
+        with self._starting, self._connection.cursor() as connection:
+            snapshot = self.database.snapshot()
+            need = Reading({}, None)
+            try:
+                statement, tree, need = self._understood(connection, text)
+                for name, table in snapshot.tables.items():
+                    if name.lower() in need.filters:
+                        self._views.declare_empty(connection, snapshot, table)
+                relation = connection.sql(statement)
+                columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
+                # A limit gives columns of the same name others.
+                empty = relation.limit(0).to_arrow_table().rename_columns(relation.columns)
+                return Shape(columns, empty.schema, tree)
+            except duckdb.Error as error:
+                raise _query_error(error, snapshot.tables, need) from error
 
     def tree(self, text: str) -> Node:
         """Parse a statement to DuckDB's syntax tree, without looking at what it names."""

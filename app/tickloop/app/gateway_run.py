@@ -10,6 +10,7 @@ from tickloop.analytics.gateway.pg_front import PgFront
 from tickloop.analytics.gateway.pg_process import PgSettings
 from tickloop.analytics.gateway.pool import PoolLimits
 from tickloop.analytics.gateway.rights import everything, read_rights
+from tickloop.analytics.questdb.place import Place
 from tickloop.app.capture import Stop
 from tickloop.app.password_file import read_passwords
 from tickloop.core.config import Config
@@ -40,6 +41,7 @@ class GatewayRun:
             connections=wanted.connections, login_s=_LOGIN_S,
             authenticate=read_passwords(serve.password_file) if serve.password_file else None,
             rights=read_rights(Path(wanted.rights)) if wanted.rights else everything(),
+            questdb=questdb_place(config),
         )  # fmt: skip
         limits = PoolLimits(
             workers=workers, processes=max(wanted.processes, 4 * workers), nice=wanted.nice
@@ -53,7 +55,7 @@ class GatewayRun:
                     port=wanted.pg_port if pg_port is None else pg_port, workers=workers,
                     connections=wanted.connections, rights=wanted.rights,
                     password_file=serve.password_file, writes_usage=usage is not None,
-                    nice=wanted.nice,
+                    nice=wanted.nice, questdb=questdb_place(config).as_text(),
                 )
             )  # fmt: skip
         except BaseException:
@@ -77,6 +79,12 @@ class GatewayRun:
         finally:
             self.front.close()
             self.pg.close()
+
+
+def questdb_place(config: Config) -> Place:
+    """Give the server that questions can go to."""
+    sink = config.sinks.questdb
+    return Place(sink.address, sink.user, sink.password_file)
 
 
 def _usage_log(root: Path) -> UsageLog | None:

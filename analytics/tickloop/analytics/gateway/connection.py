@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from tickloop.analytics.gateway.engine import SQL_ON
 from tickloop.analytics.gateway.result import Result
 from tickloop.analytics.gateway.row_streams import STREAM_NEXT, STREAM_Q, STREAM_SQL
 from tickloop.analytics.gateway.sql_arguments import with_arguments
@@ -27,8 +28,8 @@ class _Way(Protocol):
         """Answer q text, applied to arguments if there are any."""
         ...
 
-    def sql(self, text: str) -> Result:
-        """Answer SQL."""
+    def sql(self, text: str, on: str) -> Result:
+        """Answer SQL, in the engine that `on` names."""
         ...
 
     def stream_q(self, text: str, arguments: list[Value], rows: int) -> Results:
@@ -58,9 +59,12 @@ class Connection:
         """
         return Result(self._way.q(text, [to_value(argument) for argument in arguments]))
 
-    def sql(self, text: str, *arguments: object) -> Result:
-        """Ask in SQL; each `?` in it stands for an argument."""
-        return self._way.sql(with_arguments(text, arguments))
+    def sql(self, text: str, *arguments: object, on: str = "") -> Result:
+        """Ask in SQL; each `?` in it stands for an argument.
+
+        `on="questdb"` asks the QuestDB server that the database's sink fills.
+        """
+        return self._way.sql(with_arguments(text, arguments), on)
 
     def stream_q(self, text: str, *arguments: object, rows: int = 100_000) -> Results:
         """Ask in q for more than fits memory: results of at most `rows` rows, one after another.
@@ -94,14 +98,18 @@ class Connection:
         return f"<tickloop connection to {self._name}>"
 
 
-def connect(where: str | Path, *, user: str = "", password: str = "") -> Connection:
+def connect(
+    where: str | Path, *, user: str = "", password: str = "", questdb: str = ""
+) -> Connection:
     """Connect to a data directory, or to a server given as "host:port".
 
     A directory may be live or at rest, and needs no server. "user:password@host:port" logs in.
+    `questdb`, as "host:port", is where a directory's questions go with `on="questdb"`; by default
+    where its sink sends. A server knows its own.
     """
     found = ADDRESS.fullmatch(str(where))
     if found is None or Path(where).is_dir():
-        return Connection(_Local(Path(where)), str(where))
+        return Connection(_Local(Path(where), questdb), str(where))
     if found["login"]:
         user, _, password = found["login"].partition(":")
     host, port = found["host"].strip("[]"), int(found["port"])
@@ -111,22 +119,23 @@ def connect(where: str | Path, *, user: str = "", password: str = "") -> Connect
 class _Local:
     """Engines in this process over a directory."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, questdb: str) -> None:
         from tickloop.analytics.gateway.engine import Engine, Shared
         from tickloop.analytics.gateway.rights import Rights
+        from tickloop.analytics.questdb.place import Place
         from tickloop.tickerplant.database import Database
 
         Database(root)  # a directory that is none is refused now
         self._rights = Rights(outside=True, share=True)
-        self._shared = Shared(root)
+        self._shared = Shared(root, Place(questdb))
         self._engine = Engine(self._shared, self._rights)
 
     def q(self, text: str, arguments: list[Value]) -> Value:
         found = self._engine.text(text)
         return self._engine.language.apply(found, arguments) if arguments else found
 
-    def sql(self, text: str) -> Result:
-        return Result.of_arrow(self._shared.sql(self._rights).query(text))
+    def sql(self, text: str, on: str) -> Result:
+        return Result.of_arrow(self._engine.sql_table(text, on))
 
     def stream_q(self, text: str, arguments: list[Value], rows: int) -> Results:
         from tickloop.analytics.gateway.engine import Engine
@@ -161,8 +170,9 @@ class _Remote:
             asked = wire.items(asked, *map(to_wire, arguments))
         return self._ask(asked)
 
-    def sql(self, text: str) -> Result:
-        return Result(self._ask(wire.items(wire.symbol(".s.e"), wire.chars(text))))
+    def sql(self, text: str, on: str) -> Result:
+        call = (wire.symbol(SQL_ON), wire.symbol(on)) if on else (wire.symbol(".s.e"),)
+        return Result(self._ask(wire.items(*call, wire.chars(text))))
 
     def stream_q(self, text: str, arguments: list[Value], rows: int) -> Results:
         return self._stream(STREAM_Q, text, rows, map(to_wire, arguments))

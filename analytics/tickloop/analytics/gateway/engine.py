@@ -27,6 +27,7 @@ from tickloop.analytics.q.values import (
     is_function,
 )
 from tickloop.analytics.q.wire import from_wire, to_wire
+from tickloop.analytics.questdb.place import Place, is_elsewhere
 from tickloop.core.errors import QueryError
 from tickloop.tickerplant import q_values as wire
 from tickloop.tickerplant.database import Database
@@ -35,18 +36,23 @@ from tickloop.tickerplant.q_probes import CONTEXT_MARKER, FUNCTION_MARKER, SQL_L
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tickloop.analytics.questdb.route import Route, RoutedAnswer
     from tickloop.analytics.sql import SqlSession
 
 SQL_PREFIX = "s)"
 # SQL from q: text, and text with a list of parameters.
 SQL_CALLS = frozenset({".s.e", ".s.sp"})
+# SQL to an engine by name: (`.s.on; `questdb; text).
+SQL_ON = ".s.on"
 
 
 class Shared:
     """What a process keeps for all connections that it serves: mapped databases, SQL sessions."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, questdb: Place | None = None) -> None:
         self._root = root
+        self._questdb = questdb or Place()
+        self._routes: dict[Rights, Route] = {}
         self._databases: dict[frozenset[str] | None, Database] = {}
         self._sql: dict[Rights, SqlSession] = {}
         self._languages: dict[Rights, Language] = {}
@@ -78,6 +84,22 @@ class Shared:
             found = SqlSession(self.database(rights), threads=2, memory=memory)
             self._sql[rights] = found
         return found
+
+    def routed(self, rights: Rights, text: str) -> "RoutedAnswer":
+        """Start a question in QuestDB, with the rights of a user."""
+        from tickloop.analytics.questdb.route import Bounds, Route
+        from tickloop.analytics.views import as_duckdb
+
+        route = self._routes.get(rights)
+        if route is None:
+            bounds = Bounds(rights.tables, rights.rows, rights.memory_mib, rights.timeout_s)
+            route = self._routes[rights] = Route(self._questdb.server(self._root), bounds)
+        return route.start(self.sql(rights), text, spelling=as_duckdb, here=text)
+
+    def interrupt(self) -> None:
+        """Stop what is asked elsewhere; safe from a signal's handler."""
+        for route in self._routes.values():
+            route.interrupt()
 
     def close(self) -> None:
         """Let every database go."""
@@ -136,6 +158,7 @@ class Engine:
 
     def interrupt(self) -> None:
         """Stop what runs, if it can be stopped; safe from a signal's handler."""
+        self._shared.interrupt()
         if self._language is not None:
             self._language.interrupt()
 
@@ -168,17 +191,31 @@ class Engine:
             return self.sql(text[len(SQL_PREFIX) :])
         return self.language.eval(text)
 
-    def sql(self, statement: str) -> Value:
-        """Answer SQL as a q table."""
+    def sql(self, statement: str, on: str = "") -> Value:
+        """Answer SQL as a q table; `on` names where."""
         from tickloop.analytics.q.convert_arrow import arrow_value
 
-        return arrow_value(whole_sums(self._shared.sql(self._rights).query(statement)))
+        return arrow_value(whole_sums(self.sql_table(statement, on)))
+
+    def sql_table(self, statement: str, on: str = "") -> "pa.Table":
+        """Answer SQL here, or in QuestDB if `on` says so."""
+        if not is_elsewhere(on):
+            return self._shared.sql(self._rights).query(statement)
+        from tickloop.analytics.sql import in_utc
+
+        answer = self._shared.routed(self._rights, statement)
+        try:
+            return in_utc(answer.table())
+        finally:
+            answer.close()
 
     def _call(self, request: wire.List) -> Value:
         """Apply the first item, a name or q text or a function, to the others."""
         head = wire.text_of(request.items[0]) or wire.name_of(request.items[0])
         if head in SQL_CALLS:
             return self._sql_call(request.items[1:])
+        if head == SQL_ON:
+            return self._sql_on(request.items[1:])
         if head in STREAM_CALLS:
             return self._stream_call(head, request.items[1:])
         # Functions that travel by number are looked up as well.
@@ -201,6 +238,13 @@ class Engine:
         if len(arguments) > 1 and wire.count_of(arguments[1]):
             raise QError("nyi", "SQL parameters; write the values into the statement")
         return self.sql(statement)
+
+    def _sql_on(self, arguments: Sequence[wire.Value]) -> Value:
+        on = wire.name_of(arguments[0]) if arguments else None
+        statement = wire.text_of(arguments[1]) if len(arguments) == 2 else None
+        if on is None or statement is None:
+            raise QError("type", f"({SQL_ON}; an engine's name; SQL text) expected")
+        return self.sql(statement, on)
 
     # Answers in pieces
 

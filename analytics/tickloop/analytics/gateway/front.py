@@ -8,7 +8,7 @@ watches: it ends workers that take too long or whose peer is gone, and says so t
 import select
 import socket
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tickloop.analytics.gateway.lease import Lease
 from tickloop.analytics.gateway.pool import GRACE_NS, Pool, PoolLimits, WorkerProcess
 from tickloop.analytics.gateway.rights import RightsTable
 from tickloop.analytics.gateway.slot import Phase
+from tickloop.analytics.questdb.place import Place
 from tickloop.core.clock import WallClock, monotonic_ns
 from tickloop.core.errors import ConfigError, WireError
 from tickloop.tickerplant.q_codec import MessageKind
@@ -51,6 +52,7 @@ class FrontSettings:
     login_s: float
     authenticate: Authenticate | None
     rights: RightsTable
+    questdb: Place = field(default_factory=Place)  # where questions go that name it
 
 
 class Peer:
@@ -103,7 +105,7 @@ class Front:
         self._waiting: dict[str, deque[Peer]] = {}
         self.pool: Pool[Peer] = Pool(
             root, limits, on_fork=self._watch_worker, on_free=self._freed, on_end=self._ended,
-            on_usage=self._asked.extend,
+            on_usage=self._asked.extend, more=(settings.questdb.as_text(),),
         )  # fmt: skip
 
     def start(self) -> None:

@@ -18,6 +18,7 @@ from tickloop.analytics.gateway.rights import Rights
 from tickloop.analytics.gateway.slot import Slot
 from tickloop.analytics.gateway.worker import Worker
 from tickloop.analytics.q import standard
+from tickloop.analytics.questdb.place import Place, place_of
 from tickloop.core.errors import TickloopError
 from tickloop.core.kernel import warm_up
 
@@ -26,6 +27,7 @@ def main() -> None:
     """Fork a worker for each message on the socket that was inherited; end when it ends."""
     control = socket.socket(fileno=int(sys.argv[1]))
     root = Path(sys.argv[2])
+    place = place_of(sys.argv[4]) if len(sys.argv) > 4 else Place()
     give_way(int(sys.argv[3]))
     # A person's Ctrl-C is for the gateway, which ends its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -43,7 +45,7 @@ def main() -> None:
             return
         if os.fork() == 0:
             control.close()
-            _be_worker(root, *fds)
+            _be_worker(root, place, *fds)
         _collect(fds)
 
 
@@ -56,12 +58,12 @@ def _collect(fds: Sequence[int]) -> None:
             pass
 
 
-def _be_worker(root: Path, control_fd: int, slot_fd: int) -> None:
+def _be_worker(root: Path, place: Place, control_fd: int, slot_fd: int) -> None:
     code = 1
     try:
         die_with_parent()
         with socket.socket(fileno=control_fd) as control:
-            shared = Shared(root)
+            shared = Shared(root, place)
             with suppress(TickloopError):  # whoever asks first is told what is wrong
                 shared.take_back(Rights(), shared.language(Rights()))
             # By this descriptor nobody else can be ended, whoever gets our number after us.

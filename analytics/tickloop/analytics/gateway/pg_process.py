@@ -14,6 +14,7 @@ from tickloop.analytics.gateway.rights import everything, read_rights
 from tickloop.analytics.pg.scram import Verifier
 from tickloop.analytics.pg.server import PgLimits, PgServer
 from tickloop.analytics.pg.session import SessionLimits
+from tickloop.analytics.questdb.place import place_of
 from tickloop.core.errors import TickloopError
 from tickloop.tickerplant.usage import UsageLog
 
@@ -35,6 +36,7 @@ class PgSettings:
     password_file: str
     writes_usage: bool
     nice: int
+    questdb: str = "{}"  # a Place, as it spells itself
 
 
 def main() -> None:
@@ -54,7 +56,8 @@ async def _serve(settings: PgSettings) -> None:
     rights = read_rights(Path(settings.rights)) if settings.rights else everything()
     root = Path(settings.root)
     usage = UsageLog(root) if settings.writes_usage else None
-    opener = RightsOpener(root, rights, usage, workers=settings.workers)
+    opener = RightsOpener(root, rights, usage, workers=settings.workers,
+                          questdb=place_of(settings.questdb))  # fmt: skip
 
     def session(user: str) -> SessionLimits:
         found = rights.of(user)

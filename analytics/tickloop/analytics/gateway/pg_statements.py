@@ -9,6 +9,8 @@ from tickloop.analytics.pg.failures import PgError
 from tickloop.analytics.pg.sql_runner import SqlRunner
 from tickloop.analytics.pg.statements import Described, Question, ResultColumn, Rows, Statements
 from tickloop.analytics.pg.threaded import ThreadedStatements
+from tickloop.analytics.questdb.place import Place
+from tickloop.analytics.questdb.route import Bounds, Route
 from tickloop.core.clock import WallClock, monotonic_ns
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.usage import Asked, UsageLog
@@ -21,12 +23,14 @@ class RightsOpener:
     """Opens statements over the tables that a user may see, with the memory of that user."""
 
     def __init__(
-        self, root: Path, rights: RightsTable, usage: UsageLog | None, *, workers: int
-    ) -> None:
+        self, root: Path, rights: RightsTable, usage: UsageLog | None, *, workers: int,
+        questdb: Place | None = None,
+    ) -> None:  # fmt: skip
         self._root = root
         self._rights = rights
         self._usage = usage
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sql")
+        self._questdb = questdb or Place()
         self._runners: dict[Rights, SqlRunner] = {}
 
     async def __call__(self, user: str, database: str) -> Statements:
@@ -35,7 +39,11 @@ class RightsOpener:
         runner = self._runners.get(rights)
         if runner is None:
             source = Database(self._root, only=rights.tables)
-            runner = SqlRunner(source, threads=2, memory=f"{rights.memory_mib}MiB")
+            bounds = Bounds(rights.tables, rights.rows, rights.memory_mib, rights.timeout_s)
+            runner = SqlRunner(
+                source, threads=2, memory=f"{rights.memory_mib}MiB",
+                route=lambda: Route(self._questdb.server(self._root), bounds),
+            )  # fmt: skip
             self._runners[rights] = runner
         return _Noted(ThreadedStatements(runner, self._threads), user, self._usage)
 

@@ -103,12 +103,14 @@ class Pool(Generic[Holder]):
         on_end: Callable[[WorkerProcess[Holder], Holder, bool], None],
         on_usage: Callable[[list[Asked]], None],
         command: tuple[str, ...] = (sys.executable, "-m", "tickloop.analytics.gateway.mother"),
+        more: tuple[str, ...] = (),
     ) -> None:
         self._root = root
         self.limits = limits
         self._on_fork = on_fork
         self._on_free, self._on_end, self._on_usage = on_free, on_end, on_usage
         self._command = command
+        self._more = more  # what the mother is told after the path and its priority
         self.workers: list[WorkerProcess[Holder]] = []
         self.killed = 0
         self._by_fd: dict[int, WorkerProcess[Holder]] = {}
@@ -125,7 +127,8 @@ class Pool(Generic[Holder]):
         with theirs:
             # Our own interpreter and module, with a number and a path as arguments.
             mother = subprocess.Popen(  # noqa: S603
-                [*self._command, str(theirs.fileno()), str(self._root), str(self.limits.nice)],
+                [*self._command, str(theirs.fileno()), str(self._root), str(self.limits.nice),
+                 *self._more],
                 pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         return mother, ours

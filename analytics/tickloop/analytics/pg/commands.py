@@ -250,6 +250,8 @@ def _show(words: _Words, first: str) -> Command | None:
         return Show("TimeZone")
     if words.skip("session", "authorization"):
         return Show("session_authorization")
+    if [token.name or token.text for token in words.left] == ["tickloop", ".", "engine"]:
+        return Show("tickloop.engine")
     # SHOW TABLES and SHOW trade are DuckDB's.
     if len(words.left) != 1 or words.peek() in ("tables", "databases", "schemas"):
         return None

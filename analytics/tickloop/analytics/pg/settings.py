@@ -48,12 +48,14 @@ _FREE = {
     "enable_seqscan": "on", "enable_indexscan": "on", "enable_bitmapscan": "on",
     "enable_hashjoin": "on", "enable_mergejoin": "on", "enable_nestloop": "on", "enable_sort": "on",
     "enable_hashagg": "on", "enable_material": "on", "enable_indexonlyscan": "on",
+    "tickloop.engine": "hdb",
     "track_activities": "on", "force_parallel_mode": "off", "tcp_keepalives_idle": "0",
 }  # fmt: skip
 _NAMES = {name.lower(): name for name in (*_FIXED, *_FREE)}
 _SPAN = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*")
 _UNIT_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _UTC = frozenset({"utc", "gmt", "etc/utc", "etc/gmt", "zulu", "universal", "uct", "0", "+00", "+00:00", "default", "local"})  # noqa: E501  # fmt: skip
+_ENGINES = ("hdb", "questdb")
 _ENCODINGS = frozenset({"utf8", "unicode", "sqlascii"})
 
 
@@ -169,6 +171,13 @@ def _checked(name: str, value: str) -> str:
             f'sessions are in UTC here, time zone "{value}" cannot be set',
             hint=f"Write: time AT TIME ZONE '{value}'",
         )
+    if name == "tickloop.engine":
+        if value.lower() not in _ENGINES:
+            raise PgError(
+                SqlState.INVALID_PARAMETER,
+                f'tickloop.engine "{value}" seen, one of {", ".join(_ENGINES)} expected',
+            )
+        return value.lower()
     if name == "client_encoding":
         if value.lower().replace("-", "").replace("_", "") not in _ENCODINGS:
             raise PgError(

@@ -1,6 +1,7 @@
 """Statements of the Postgres wire over a SQL session, in whatever thread or process calls."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tickloop.analytics.pg import catalogue, functions, questdb_sql
@@ -10,8 +11,9 @@ from tickloop.analytics.pg.parameter_types import inferred
 from tickloop.analytics.pg.postgres_sql import in_duckdb
 from tickloop.analytics.pg.result_names import result_names
 from tickloop.analytics.pg.statements import Described, Parameter, Question, ResultColumn
-from tickloop.analytics.pg.tokens import parameter_count
+from tickloop.analytics.pg.tokens import parameter_count, tokens_of
 from tickloop.analytics.pg.values_in import items_of_text
+from tickloop.analytics.questdb.place import HERE
 from tickloop.analytics.sql import Answer, SqlSession
 from tickloop.analytics.views import as_postgres
 from tickloop.core.errors import QueryError
@@ -21,6 +23,8 @@ from tickloop.tickerplant.database import Database
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tickloop.analytics.questdb.route import Route, RoutedAnswer
+
 BATCH_ROWS = 16_384
 _PLAN = ("explain_key", "explain_value")
 
@@ -28,7 +32,7 @@ _PLAN = ("explain_key", "explain_value")
 class Running:
     """A statement that was bound; rows flow as `batches` is walked. One thread at a time."""
 
-    def __init__(self, answer: Answer, statement: str) -> None:
+    def __init__(self, answer: "Answer | RoutedAnswer", statement: str) -> None:
         self._answer = answer
         self._statement = statement
         names = [name for name, _ in answer.columns]
@@ -60,8 +64,12 @@ class SqlRunner:
     """Describes and starts statements over one database; from several threads if need be."""
 
     def __init__(
-        self, database: Database, *, threads: int | None = None, memory: str | None = None
-    ) -> None:
+        self, database: Database, *, threads: int | None = None, memory: str | None = None,
+        route: "Callable[[], Route] | None" = None,
+    ) -> None:  # fmt: skip
+        """`route` opens what answers sessions whose `tickloop.engine` is not this database."""
+        self._open_route = route
+        self._route: Route | None = None
         self._database = database
         self._session = SqlSession(
             database, threads=threads, memory=memory, spelling=as_postgres, whole_division=True
@@ -74,6 +82,8 @@ class SqlRunner:
 
     def describe(self, question: Question) -> Described:
         """Find the types of parameters and columns."""
+        if self._is_routed(question):
+            return self._describe_routed(question)
         sql = self._translated(question)
         try:
             count = max(parameter_count(sql), len(question.parameters))
@@ -93,6 +103,8 @@ class SqlRunner:
 
     def start(self, question: Question) -> Running:
         """Bind a statement to its values and to what the database holds now."""
+        if self._is_routed(question):
+            return self._start_routed(question)
         sql = self._translated(question)
         try:
             parameters = self._with_lists(sql, question.parameters)
@@ -105,6 +117,47 @@ class SqlRunner:
     def close(self) -> None:
         """Let the database go."""
         self._session.close()
+
+    # Questions to another engine: those that read tables, and none of the catalogue.
+
+    def _is_routed(self, question: Question) -> bool:
+        if question.settings.get("tickloop.engine", HERE) == HERE:
+            return False
+        words = {token.name for token in tokens_of(question.text)}
+        first = next((token.word for token in tokens_of(question.text) if token.text != "("), "")
+        return (
+            first in ("select", "with", "from", "explain")
+            and "from" in words
+            and not any(word.startswith(("pg_", "information_schema")) for word in words)
+        )
+
+    def _describe_routed(self, question: Question) -> Described:
+        """Find types; of parameters as here, or texts where only the other engine knows."""
+        count = max(parameter_count(question.text), len(question.parameters))
+        try:
+            given = self.describe(replace(question, settings={})).parameters
+        except PgError:
+            given = ("VARCHAR",) * count
+        running = self._start_routed(replace(question, text=typed(question.text, given)))
+        running.close()
+        return Described(given, running.columns)
+
+    def _start_routed(self, question: Question) -> Running:
+        if self._route is None:
+            if self._open_route is None:
+                raise PgError(SqlState.FEATURE_NOT_SUPPORTED, "there is no QuestDB to ask here")
+            self._route = self._open_route()
+        try:
+            parameters = question.parameters
+            try:
+                here = bound(self._translated(question), parameters)
+            except (PgError, QueryError):
+                here = None
+            text = bound(question.text, parameters) if parameters else question.text
+            answer = self._route.start(self._session, text, spelling=as_postgres, here=here)
+            return Running(answer, question.text)
+        except QueryError as error:
+            raise failure_of(error, question.text) from error
 
     def _with_lists(self, sql: str, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
         """Read texts such as {a,b} as lists, where a list is what the statement wants.

@@ -1,0 +1,1 @@
+"""A QuestDB server as another place that answers: its words, its answers, its refusals."""
