@@ -8,6 +8,7 @@ import argparse
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ CONFIGURATION = """\
 # Made by the demo: where `tickloop up` put the servers.
 [sinks.kafka]
 bootstrap = "{kafka}"
-prefix = "demo"
+prefix = "demo."
 shards = 2
 
 [sinks.questdb]
@@ -105,6 +106,7 @@ def main() -> int:
     parser.add_argument("--pairs", default="", help="as in LEFT/RIGHT, of the feed's symbols")
     parser.add_argument("--folder", type=Path, default=Path("data") / "demo-distributed")
     wanted = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers are stopped then as well
     folder, config = wanted.folder, wanted.folder / "distributed.toml"
     shutil.rmtree(folder / "day", ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
