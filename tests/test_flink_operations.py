@@ -168,7 +168,7 @@ def test_two_people_see_one_job_and_cannot_start_it_twice(
     assert kept.startswith("file:")
     assert "quality" in good("stream", "logs", "quality", "--lines", "3", *options).out
     wide = tickloop("stream", "deploy", "signals", *options, "--parallelism", "2", "--timeout", "6")
-    wide.refused(r"signals did not start: not within 6 s: \d of 2 slots are free, .* needs 2")
+    wide.refused(r"signals did not start: .*\d of 2 slots are free, .* needs 2")
     assert "last kept in file:" in good("stream", "cancel", "quality", *options).out
     tickloop("stream", "upgrade", "quality", *options).refused("quality does not run on")
     from_there = good("stream", "deploy", *options, "--from", kept, "--json").json["job"]
