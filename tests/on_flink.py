@@ -32,7 +32,7 @@ from tickloop.tickerplant.sinks.kafka_sink import KafkaSettings, KafkaSink
 from tickloop.tickerplant.sinks.loop import LoopSettings, SinkLoop
 
 SHARDS = 2
-_COMES_S = 60.0
+_COMES_S = 150.0
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,17 @@ class OnFlink:
         """Take results into a plant until they tell of a seq."""
         kept = SnapshotFile(plant.directory.root, f"{job.name}.flink", OS_DOOR)
         driver = flink.Driver(job, plant, kept, cadence, plan, self.bus)
+        self.until(driver, last)
+        return driver
+
+    def until(self, driver: flink.Driver, last: int) -> None:
+        """Wait until results tell of a seq."""
         deadline = time.monotonic() + _COMES_S
         while driver.done < last:
             driver.pump()
             assert driver.failure is None, driver.failure
             assert time.monotonic() < deadline, f"results up to {driver.done} of {last} came"
             time.sleep(0.01)
-        return driver
 
 
 def _nobody(_: str) -> None:

@@ -7,12 +7,17 @@ import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.market_log import market_log
+from tests.test_operator_runtimes import joined, make
 from tickloop.app.flink_jobs import bearing, chosen, wanted
+from tickloop.core.batch import Batch
 from tickloop.core.config import Config, FlinkConfig, KafkaSinkConfig, SinksConfig
 from tickloop.core.errors import ConfigError, JobError
 from tickloop.core.operator import State
+from tickloop.core.schema import CONTROL
 from tickloop.streaming.finding import find
 from tickloop.streaming.flink import sql_plan
 from tickloop.streaming.flink.changes import Bearing, Comparison, compare
@@ -21,6 +26,7 @@ from tickloop.streaming.flink.deployed import Deployed, Deployment, of_plan
 from tickloop.streaming.flink.operations import Operations, job_settings, python_error
 from tickloop.streaming.flink.plan import JobPlan
 from tickloop.streaming.flink.rest import JobLine, Rest, root_cause
+from tickloop.streaming.fold import Fold
 
 PLAN = JobPlan(
     "desk", "pairs", "127.0.0.1:9092", "x.", 2, ("quote", "control"), {"entry": 2.0, "interval": 1},
@@ -255,3 +261,23 @@ def test_an_upgrade_that_cannot_be_is_refused_before_anything_is_stopped() -> No
     operations = Operations(Rest("http://127.0.0.1:9"), print)
     with pytest.raises(JobError, match=r"(?s)take over the state of job j1.*max parallelism"):
         operations.upgrade(against(PLAN, replace(PLAN, max_parallelism=64)), b"")
+
+
+# Live parameters
+
+
+def test_a_fold_that_takes_up_a_changed_parameter_does_as_if_a_control_row_had_come() -> None:
+    groups = list(market_log(900, seed=3).groups([300, 600]))
+    half = len(groups) // 2
+    assert 0 < half < len(groups)
+    told, upgraded, unchanged = (Fold(make("pairs")) for _ in range(3))
+    first = [[row for group in groups[:half] for row in fold.take(group)]
+             for fold in (told, upgraded, unchanged)]  # fmt: skip
+    columns = {name: np.zeros(1, dtype=np.int64) for name in CONTROL.names}
+    name, value = np.array([b"pairs.entry"]), np.array([0.5])
+    told.take([Batch(CONTROL, {**columns, "name": name, "value": value})])
+    upgraded.change({"entry": 0.5})
+    made = [joined([*rows, *(row for group in groups[half:] for row in fold.take(group))])
+            for rows, fold in zip(first, (told, upgraded, unchanged), strict=True)]  # fmt: skip
+    assert made[0] == made[1] != made[2]
+    assert told.snapshot() == upgraded.snapshot()

@@ -263,7 +263,9 @@ sys.meta_path.insert(0, Blocker())
 from tickloop.analytics import operators
 prefix = "tickloop.analytics.operators."
 names = [m.name for m in pkgutil.walk_packages(operators.__path__, prefix)]
-for name in [*names, "tickloop.core.snapshot", "tickloop.streaming.fold"]:
+parts = ("entry", "share", "routes", "keys", "unpack")
+job = [f"tickloop.streaming.flink.{part}" for part in parts]
+for name in [*names, *job, "tickloop.core.snapshot", "tickloop.streaming.fold"]:
     importlib.import_module(name)
 foreign = {name.partition(".")[0] for name in sys.modules} - ALLOWED - BEFORE
 areas = {".".join(name.split(".")[:2]) for name in sys.modules if name.startswith("tickloop.")}
@@ -272,11 +274,11 @@ print(len(names) > 10, sorted(n for n in foreign if not n.startswith("_sysconfig
 """
 
 
-def test_every_operator_needs_numpy_and_numba_alone() -> None:
+def test_every_operator_and_the_job_need_numpy_and_numba_alone() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", LIGHT], capture_output=True, text=True, check=True
     )
-    areas = "['tickloop.analytics', 'tickloop.core', 'tickloop.streaming']"
+    areas = [f"tickloop.{area}" for area in ("analytics", "core", "streaming", "tickerplant")]
     assert done.stdout.strip() == f"True [] {areas}"
 
 

@@ -18,6 +18,7 @@ LINES_MAX = 500
 # Where each vendor is imported. `None`: wherever it is the subject, so that its types are clear.
 VENDORS: dict[str, set[str] | None] = {
     "click": None,  # the command line, in app alone
+    "cloudpickle": {"streaming/flink/graph.py"},  # comes with PyFlink
     "confluent_kafka": {"tickerplant/sinks/kafka_client.py"},
     "databento_dbn": {"ingest/dbn_layouts.py"},
     "duckdb": {"analytics/sql.py"},
@@ -29,7 +30,7 @@ VENDORS: dict[str, set[str] | None] = {
     "pandas": {"analytics/gateway/result.py", "tickerplant/sinks/questdb_client.py"},
     "polars": {"analytics/gateway/result.py"},
     "prompt_toolkit": {"app/console.py"},
-    "pyflink": {"streaming/flink/graph.py"},
+    "pyflink": {"streaming/flink/graph.py", "streaming/flink/sql_entry.py"},
     "questdb": {"tickerplant/sinks/questdb_client.py"},
     "pyarrow": None,  # late, inside functions
     "sqlglot": None,  # syntax trees, where statements are translated

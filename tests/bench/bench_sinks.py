@@ -110,7 +110,8 @@ def servers(*names: str) -> Iterator[dict[str, str]]:
     with TemporaryDirectory() as home:
         wishes = Wishes(Path(home), CACHE, ports=dict.fromkeys(names, 0), tell=lambda _: None)
         try:
-            yield {running.server: running.address for running in up(names, wishes)}
+            found = {running.server: running.address for running in up(names, wishes)}
+            yield {**found, "home": home}
         finally:
             list(down(names, Path(home)))
 

@@ -57,15 +57,27 @@ class Driver:
         self._waiting: tuple[int, bytes] | None = None
         self._last_published = -1
         found = kept.read()
-        self._start = None if found is None else _position(found, kept)
-        if self._start is not None:
+        if found is None:
+            self._start = self._begin()
+        else:
+            self._start, logged = _position(found, kept)
             # Rows that entered the log after the position was kept are not to enter it again.
-            plant.subscribe(self, start=self._start[1] + 1)
+            plant.subscribe(self, start=logged + 1)
             plant.unsubscribe(self)
         self._returned: Returned | None = None
         self._opening: Future[Returned] | None = None
         self._beside = ThreadPoolExecutor(1, thread_name_prefix=job.name)
         self._is_away = False
+
+    def _begin(self) -> Position:
+        """Keep where this stream's rows can first be in the log, before any of them is."""
+        plant, start = self._plant, self._plan.start
+        plant.commit()
+        if plant.journal.is_open:
+            plant.journal.log.sync()
+        position = Position() if isinstance(start, str) else Position(start["seq"])
+        self._kept.write(_spelled(position, plant.journal.next_seq - 1))
+        return position
 
     # As a subscriber, of the past
 
@@ -125,9 +137,8 @@ class Driver:
         return self._returned
 
     def _open(self) -> Returned:
-        start = None if self._start is None else self._start[0]
         shares = count_of(self._plan, self.job)
-        return Returned(self._plan, self.job.operator.outputs, shares, self._bus, start)
+        return Returned(self._plan, self.job.operator.outputs, shares, self._bus, self._start)
 
     def _publish(self, group: Sequence[Batch]) -> int:
         fresh = [

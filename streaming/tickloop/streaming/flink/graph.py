@@ -1,9 +1,10 @@
 """The job as Flink sees it: sources, one keyed step, a sink. Only this module imports PyFlink."""
 
+import sys
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING
 
+import cloudpickle
 from pyflink.common import (
     ByteArraySchema,
     Configuration,
@@ -14,6 +15,7 @@ from pyflink.datastream import (
     CheckpointingMode,
     DataStream,
     ExternalizedCheckpointRetention,
+    KeyedCoProcessFunction,
     KeyedProcessFunction,
     RuntimeContext,
     StreamExecutionEnvironment,
@@ -48,6 +50,8 @@ _SINCE_BYTES = 4 << 20
 def submit(text: str) -> None:
     """Hand the job of a plan to the cluster that runs this."""
     plan = from_json(text)
+    # Classes of this module travel whole: a task manager may have another version of it loaded.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     environment = _environment(plan)
     _build(plan, environment)
     environment.execute(plan.job_name)
@@ -75,7 +79,7 @@ def _build(plan: JobPlan, environment: StreamExecutionEnvironment) -> None:
     from tickloop.streaming.flink.share import count_of, job_of, reads_all
     from tickloop.tickerplant.sinks.kafka_names import Names
 
-    job = job_of(plan, _operator(plan))
+    job = job_of(plan)
     count = count_of(plan, job)
     keys = [key_of(share, count, plan.max_parallelism) for share in range(count)]
     names = Names(plan.prefix)
@@ -87,27 +91,17 @@ def _build(plan: JobPlan, environment: StreamExecutionEnvironment) -> None:
     own: list[str] = []
     for table in plan.inputs:
         (everywhere if reads_all(job) or table == "control" else own).append(names.table(table))
-    shared = _source(plan, environment, "shared", everywhere)
-    stream = shared.flat_map(to_all, _BYTES).uid(plan.uid("to-all"))
+    key, step = addressed(keys), (plan.to_json(), plan.code_digest, keys)
+    shared = _source(plan, environment, "shared", everywhere).flat_map(to_all, _BYTES)
+    copied = shared.uid(plan.uid("to-all")).key_by(key, Types.INT())
     if own:
-        stream = stream.union(_source(plan, environment, "rows", own))
-    made = (
-        stream.key_by(addressed(keys), Types.INT())
-        .process(Step(plan.to_json(), keys), _BYTES)
-        .uid(plan.uid("fold"))
-        .name(plan.name)
-    )
+        # Two inputs of one step: a union would put another exchange between source and step.
+        rows = _source(plan, environment, "rows", own).key_by(key, Types.INT())
+        made = rows.connect(copied).process(TwoInputs(*step), _BYTES)
+    else:
+        made = copied.process(OneInput(*step), _BYTES)
+    made.uid(plan.uid("fold")).name(plan.name)
     made.sink_to(_sink(plan)).uid(plan.uid("sink")).name(plan.topic)
-
-
-def _operator(plan: JobPlan) -> str | None:
-    """Say where a user's file lies within the unpacked code; None for an operator of a name."""
-    folder = use(plan.code_digest)
-    if not plan.path or folder is None:
-        return None
-    from tickloop.streaming.flink.package import OWN
-
-    return str(folder / OWN / plan.path.rpartition("/")[2])
 
 
 def _source(
@@ -155,34 +149,29 @@ def _sink(plan: JobPlan) -> KafkaSink:
     )
 
 
-class Step(KeyedProcessFunction):  # type: ignore[misc]
+class _Step:
     """Folds the shares that fall to one task; their state is kept key by key."""
 
-    def __init__(self, plan: str, keys: list[int]) -> None:
+    def __init__(self, plan: str, digest: str, keys: list[int]) -> None:
         self._plan = plan
+        self._digest = digest
         self._keys = keys
         self._shares: dict[int, Share] = {}
         self._weights: dict[int, int] = {}
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Load the plan's code, its operator and the kernels."""
-        plan = from_json(self._plan)
-        operator = _operator(plan)
-        from tickloop.core.kernel import warm_up
-        from tickloop.streaming.flink.routes import content
-        from tickloop.streaming.flink.share import Share, job_of
+        use(self._digest)
+        # Of the plan's own code from here on, whatever this process had loaded before.
+        from tickloop.streaming.flink.share import opened
 
-        job = job_of(plan, operator)
-        warm_up()
-        self._content = content
-        self._make = partial(Share, plan, job)
+        self._content, self._make = opened(self._plan)
         kind = Types.PICKLED_BYTE_ARRAY()
         self._base = runtime_context.get_state(ValueStateDescriptor("base", kind))
         self._since = runtime_context.get_list_state(ListStateDescriptor("since", kind))
 
-    def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[bytes]:
+    def taken(self, key: int, value: bytes) -> Iterator[bytes]:
         """Take an element; give what follows from it."""
-        key: int = ctx.get_current_key()
         share = self._shares.get(key)
         if share is None:
             share = self._shares[key] = self._restored(key)
@@ -214,3 +203,27 @@ class Step(KeyedProcessFunction):  # type: ignore[misc]
         self._base.update(base)
         self._since.update(since)
         self._weights[key] = max(_SINCE_BYTES, len(base), sum(map(len, since)))
+
+
+class OneInput(_Step, KeyedProcessFunction):  # type: ignore[misc]
+    """A step whose shares all read everything."""
+
+    def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[bytes]:
+        """Take an element."""
+        return self.taken(ctx.get_current_key(), value)
+
+
+class TwoInputs(_Step, KeyedCoProcessFunction):  # type: ignore[misc]
+    """A step whose shares read a shard each, and what everybody is told."""
+
+    def process_element1(
+        self, value: bytes, ctx: KeyedCoProcessFunction.Context
+    ) -> Iterator[bytes]:
+        """Take an element of a share's own."""
+        return self.taken(ctx.get_current_key(), value)
+
+    def process_element2(
+        self, value: bytes, ctx: KeyedCoProcessFunction.Context
+    ) -> Iterator[bytes]:
+        """Take what everybody is told."""
+        return self.taken(ctx.get_current_key(), value)

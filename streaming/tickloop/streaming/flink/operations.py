@@ -16,6 +16,7 @@ from tickloop.streaming.flink.rest import ENDED, Rest, root_cause
 _POLL_S = 0.2
 # A job that fails so often before it first runs will not run.
 _FAILURES_MAX = 2
+_NO_SLOT = "NoResourceAvailableException"
 _ENTRY = "tickloop.streaming.flink.entry"
 _SQL_ENTRY = "tickloop.streaming.flink.sql_entry"
 Tell = Callable[[str], None]
@@ -130,7 +131,8 @@ class Operations:
         while not (detail := self.rest.job(job)).is_running:
             failures = self.rest.failures(job)
             if detail.state in ENDED or len(failures) > _FAILURES_MAX:
-                raise _not_started(what, failures[0].root if failures else detail.state)
+                reason = failures[0].root if failures else detail.state
+                raise _not_started(what, self._waiting(what) if _NO_SLOT in reason else reason)
             if monotonic_ns() > deadline:
                 reason = failures[0].root if failures else self._waiting(what)
                 raise _not_started(what, f"not within {self.timeout_s:.0f} s: {reason}")

@@ -32,11 +32,9 @@ class Returned:
     """Reads the results of one job."""
 
     def __init__(
-        self, plan: JobPlan, outputs: Sequence[str], shares: int, bus: Bus,
-        start: Position | None = None,
-    ) -> None:  # fmt: skip
+        self, plan: JobPlan, outputs: Sequence[str], shares: int, bus: Bus, start: Position
+    ) -> None:
         """Read on from a position; SinkAwayError if no broker answers."""
-        start = start or Position(NO_SEQ if isinstance(plan.start, str) else plan.start["seq"])
         ensure_result_topic(plan, bus, replication=1)
         inputs = [
             (schema_id(table), share)
@@ -45,7 +43,6 @@ class Returned:
             for share in range(shares)
         ]
         self._gather = Gather[int](inputs, start.done, start.told, ordered=in_order)
-        self._next = start.offset
         self._consumer = BusConsumer(bus)
         low, _ = self._consumer.bounds(plan.topic, _PARTITION)
         self._next = max(start.offset, low)

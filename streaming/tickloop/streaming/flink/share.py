@@ -6,19 +6,25 @@ however often a base is taken, so a large state is not spelled again for every m
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tickloop.core.batch import Batch
 from tickloop.core.errors import SnapshotError
+from tickloop.core.kernel import warm_up
 from tickloop.core.operator import Scope
 from tickloop.core.parameters import Setting
 from tickloop.core.schema import CLOCK, CONTROL, TABLES
 from tickloop.streaming.finding import find
 from tickloop.streaming.flink.gather import Gather, Input
 from tickloop.streaming.flink.known import Known
-from tickloop.streaming.flink.plan import JobPlan
+from tickloop.streaming.flink.package import OWN
+from tickloop.streaming.flink.plan import JobPlan, from_json
 from tickloop.streaming.flink.results import Writer, nothing_of
+from tickloop.streaming.flink.routes import content
+from tickloop.streaming.flink.unpack import use
 from tickloop.streaming.fold import Fold
 from tickloop.streaming.job import Job, job
 from tickloop.streaming.routing import shares
@@ -36,9 +42,21 @@ _SILENT_GROUPS = 64
 _BY_NAME = {table.name: table for table in TABLES}
 
 
-def job_of(plan: JobPlan, operator: str | None = None) -> Job:
-    """Make a plan's job; `operator` is where a user's file lies on this machine."""
-    return job(plan.name, find(operator or plan.path or plan.operator), plan.params)
+def job_of(plan: JobPlan) -> Job:
+    """Make a plan's job; a user's file is taken from the unpacked code, if there is any here."""
+    operator = plan.operator
+    if plan.path:
+        folder = use(plan.code_digest)
+        operator = str(folder / OWN / Path(plan.path).name) if folder else plan.path
+    return job(plan.name, find(operator), plan.params)
+
+
+def opened(text: str) -> tuple[Callable[[bytes], bytes], Callable[[int, bytes | None], "Share"]]:
+    """Compile what a plan needs; give what reads an element, and what makes or restores a share."""
+    plan = from_json(text)
+    made = job_of(plan)
+    warm_up()
+    return content, partial(Share, plan, made)
 
 
 def count_of(plan: JobPlan, job: Job) -> int:

@@ -1,0 +1,140 @@
+"""A cluster that is killed, and messages that come again: no row lost, none repeated."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.feed_rows import new_context
+from tests.market_log import PRICE_UNITS, market_log
+from tests.on_flink import OnFlink, finish, logged, sent
+from tests.plants import plant_at
+from tests.runtimes import NEVER_AGAIN, embedded, opened, recorded
+from tests.servers import Server
+from tests.test_kafka_sink import symbols_of
+from tests.test_operator_runtimes import make
+from tickloop.core.symbols import Symbols
+from tickloop.ingest.lobster import LobsterFile
+from tickloop.streaming.drivers.embedded import Cadence
+from tickloop.streaming.finding import find
+from tickloop.streaming.job import job
+from tickloop.tickerplant.plant import Plant
+from tickloop.tickerplant.sinks.kafka_client import BusConsumer, BusProducer, Record
+
+DAY = "lobster/LOBSTER_SampleFile_AMZN_2012-06-21_1.zip"
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """Give topics that no other test writes."""
+    return f"{request.node.originalname[:40]}.{os.urandom(3).hex()}."
+
+
+def task_managers(cluster: Server) -> list[int]:
+    """List the processes that work; each is kept running by another one."""
+    keepers = [each.pid for each in cluster.running.processes if each.role != "jobmanager"]
+    texts = [Path(f"/proc/{pid}/task/{pid}/children").read_text() for pid in keepers]
+    return [int(child) for text in texts for child in text.split()]
+
+
+def test_killed_task_managers_lose_nothing_and_repeat_nothing(
+    kafka: Server, flink: Server, prefix: str, market_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    wanted = job("signals", find("signals"), {"interval": 0})
+    context = new_context()
+    slices = list(LobsterFile(market_data(DAY), context).slices())
+    on_flink = OnFlink(kafka, flink, prefix, parallelism=2, rows_max=20)
+    last = logged(tmp_path / "one", Symbols(context.symbols), slices)
+    sent(tmp_path / "one", on_flink.bus, prefix, on_flink.rows_max)
+    plan = on_flink.plan(wanted)
+    with on_flink.running(plan) as running:
+        plant = opened(tmp_path / "one", symbols_of(tmp_path / "one"))
+        driver = on_flink.returning(wanted, plan, plant, last // 100)
+        assert driver.done < last, "the cluster was done before it could be killed"
+        for process in task_managers(flink):
+            os.kill(process, signal.SIGKILL)
+        on_flink.until(driver, last)
+        finish(driver, plant)
+        assert on_flink.operations.rest.checkpoints(running).restored >= 1
+    made = recorded(wanted, tmp_path / "one")
+    # Equal bytes: as many rows, each with its cause, none lost and none twice.
+    assert made == embedded(wanted, slices, Symbols(context.symbols), tmp_path / "other")
+
+
+def test_messages_that_come_again_and_in_another_order_change_nothing(
+    kafka: Server, flink: Server, prefix: str, tmp_path: Path
+) -> None:
+    wanted = make("minute")
+    log = market_log(900, seed=3)
+    slices = log.slices(40)
+    on_flink = OnFlink(kafka, flink, prefix, rows_max=20)
+    last = logged(tmp_path / "one", Symbols(log.symbols), slices)
+    sent(tmp_path / "one", on_flink.bus, prefix, on_flink.rows_max)
+    for table in ("trade", "quote"):
+        assert deliver_again(on_flink, f"{prefix}{table}") > 10
+    plan = on_flink.plan(wanted)
+    with on_flink.running(plan):
+        plant = opened(tmp_path / "one", symbols_of(tmp_path / "one"))
+        finish(on_flink.returning(wanted, plan, plant, last), plant)
+    made = recorded(wanted, tmp_path / "one")
+    assert made == embedded(wanted, slices, Symbols(log.symbols), tmp_path / "other")
+
+
+def deliver_again(on_flink: OnFlink, topic: str) -> int:
+    """Send all messages of a topic once more, the last ones first; give how many."""
+    consumer = BusConsumer(on_flink.bus)
+    producer = BusProducer(on_flink.bus, compression="lz4", queue_mib=8, linger_ms=1.0)
+    count = 0
+    for partition in range(consumer.topics()[topic]):
+        low, high = consumer.bounds(topic, partition)
+        consumer.assign({(topic, partition): low})
+        found: list[Record] = []
+        while len(found) < high - low:
+            found += consumer.poll(0.2)
+        for record in reversed(found):
+            assert record.value is not None
+            producer.send(
+                topic, partition, record.value, key=None, time_ms=record.time_ms, done=_nothing
+            )
+        count += len(found)
+    assert producer.flush(20.0)
+    producer.close()
+    consumer.close()
+    return count
+
+
+def _nothing() -> None:
+    """What was sent is waited for at the end."""
+
+
+def durable(root: Path) -> Plant:
+    """Open a plant that puts every publication on disk."""
+    plant, _ = plant_at(root, symbols=symbols_of(root))
+    for symbol, unit in enumerate(PRICE_UNITS):
+        plant.instruments.declare(symbol, price_unit=unit, size_unit=0)
+    return plant
+
+
+def test_a_plant_that_is_killed_while_results_come_has_each_of_them_once(
+    kafka: Server, flink: Server, prefix: str, tmp_path: Path
+) -> None:
+    wanted = make("every")
+    log = market_log(900, seed=3)
+    slices = log.slices(40)
+    on_flink = OnFlink(kafka, flink, prefix, rows_max=5)
+    root = tmp_path / "one"
+    last = logged(root, Symbols(log.symbols), slices)
+    sent(root, on_flink.bus, prefix, on_flink.rows_max)
+    plan = on_flink.plan(wanted)
+    with on_flink.running(plan):
+        for number, part in enumerate((last // 5, last // 3, last // 2)):
+            plant = opened(root, symbols_of(root))
+            often = Cadence(snapshot_rows=50) if number % 2 == 0 else NEVER_AGAIN
+            on_flink.returning(wanted, plan, plant, part, often)
+            plant.journal.abandon()
+        plant = durable(root)
+        finish(on_flink.returning(wanted, plan, plant, last), plant)
+    made = recorded(wanted, root)
+    assert made == embedded(wanted, slices, Symbols(log.symbols), tmp_path / "other")
