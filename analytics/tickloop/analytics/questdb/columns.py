@@ -14,10 +14,10 @@ _DUCK = {
 }  # fmt: skip
 
 
-def as_here(batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
+def as_here(batch: "pa.RecordBatch", schema: "pa.Schema", *, cuts: bool) -> "pa.RecordBatch":
     """Give columns by position the names and types that the question has here.
 
-    Instants lose the digits that the type here does not keep, cut, not rounded.
+    Instants lose the digits that the type here does not keep: cut, or rounded as DuckDB does.
     """
     import pyarrow as pa
 
@@ -26,17 +26,19 @@ def as_here(batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
             f"{len(batch.columns)} columns came from QuestDB, {len(schema)} expected"
             f" ({', '.join(schema.names)}): name them instead of *"
         )
-    arrays = [_column(column, field) for column, field in zip(batch.columns, schema, strict=True)]
+    arrays = [
+        _column(column, field, cuts) for column, field in zip(batch.columns, schema, strict=True)
+    ]
     return pa.RecordBatch.from_arrays(arrays, names=schema.names)
 
 
-def _column(column: "pa.Array", field: "pa.Field") -> "pa.Array":
+def _column(column: "pa.Array", field: "pa.Field", cuts: bool) -> "pa.Array":
     import pyarrow as pa
 
     wanted = field.type
     try:
         if pa.types.is_timestamp(column.type):
-            return _instants(column, wanted)
+            return _instants(column, wanted, cuts)
         if pa.types.is_integer(column.type) and pa.types.is_time(wanted):
             raise pa.ArrowInvalid("times of day are whole numbers there")
         return column.cast(wanted)
@@ -46,12 +48,14 @@ def _column(column: "pa.Array", field: "pa.Field") -> "pa.Array":
         ) from error
 
 
-def _instants(column: "pa.Array", wanted: "pa.DataType") -> "pa.Array":
+def _instants(column: "pa.Array", wanted: "pa.DataType", cuts: bool) -> "pa.Array":
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_timestamp(wanted):
         if _UNITS[wanted.unit] > _UNITS[column.type.unit]:
+            if column.type.unit == "ns" and wanted.unit == "us" and not cuts:
+                column = pc.add(column, pa.scalar(500, pa.duration("ns")))
             unit = {"us": "microsecond", "ms": "millisecond", "s": "second"}[wanted.unit]
             column = pc.floor_temporal(column, unit=unit)
         return column.cast(pa.timestamp(wanted.unit, tz=column.type.tz)).cast(wanted)

@@ -22,6 +22,7 @@ _ACTING = re.compile(
     r"|cancel|touch|dump|reader_|writer_|memory_|import|export|backup|switch|all_tables|tables"
     r"|information_schema|sys|functions|keywords|views|materialized|permissions|current_|rnd_).*"
 )
+_WRITES = frozenset({"insert", "update"})
 _VERBS = frozenset(
     {"insert", "update", "delete", "drop", "truncate", "alter", "create", "rename", "copy"}
     | {"backup", "vacuum", "reindex", "grant", "revoke", "cancel", "refresh", "snapshot", "repair"}
@@ -46,6 +47,8 @@ def refuse_acting(text: str) -> None:
     if tokens and tokens[0].word in _VERBS:
         raise QueryError(f"{tokens[0].text.upper()} is not possible: SQL is read-only here")
     for at, token in enumerate(tokens):
+        if token.word in _WRITES:
+            raise QueryError(f"{token.text.upper()} is not possible: SQL is read-only here")
         if token.text == ";":
             raise QueryError("several statements seen, one expected")
         is_call = at + 1 < len(tokens) and tokens[at + 1].text == "("

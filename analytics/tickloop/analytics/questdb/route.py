@@ -35,9 +35,12 @@ class Bounds:
 class RoutedAnswer:
     """One question under way; has what an answer of the SQL session has."""
 
-    def __init__(self, export: Export, shape_here: Shape | None, bounds: Bounds) -> None:
+    def __init__(
+        self, export: Export, shape_here: Shape | None, bounds: Bounds, *, cuts: bool
+    ) -> None:
         self._export = export
         self._bounds = bounds
+        self._cuts = cuts
         self._file: pq.ParquetFile | None = None
         self.tree = shape_here.tree if shape_here is not None else {}
         self._schema = shape_here.schema if shape_here is not None else None
@@ -59,7 +62,7 @@ class RoutedAnswer:
                 " user; select fewer, or add LIMIT"
             )
         for batch in batches(file, rows):
-            yield batch if self._schema is None else as_here(batch, self._schema)
+            yield batch if self._schema is None else as_here(batch, self._schema, cuts=self._cuts)
 
     def table(self) -> "pa.Table":
         """Give all rows."""
@@ -116,7 +119,7 @@ class Route:
             bytes_max=self._bounds.memory_mib << 20,
         )  # fmt: skip
         self._export = export
-        return RoutedAnswer(export, found, self._bounds)
+        return RoutedAnswer(export, found, self._bounds, cuts=spelling is as_postgres)
 
     def translated(self, session: SqlSession, text: str, *, spelling: Spelling) -> Translated:
         """Translate a statement; QueryError if it names what the user may not see."""
