@@ -27,9 +27,10 @@ from tickloop.tickerplant.journal import plant_id
 from tickloop.tickerplant.journal_reader import JournalReader
 from tickloop.tickerplant.sinks.cursor import CursorFile
 from tickloop.tickerplant.sinks.kafka_client import Bus, BusConsumer, ensure_topics
-from tickloop.tickerplant.sinks.kafka_merge import merged
-from tickloop.tickerplant.sinks.kafka_reader import KafkaReader, Start
+from tickloop.tickerplant.sinks.kafka_reader import KafkaReader
 from tickloop.tickerplant.sinks.kafka_sink import KafkaSettings, KafkaSink
+from tickloop.tickerplant.sinks.kafka_start import Start
+from tickloop.tickerplant.sinks.kafka_subscribe import subscribe
 from tickloop.tickerplant.sinks.kafka_verify import TableVerdict, verify
 from tickloop.tickerplant.sinks.loop import LoopSettings, SinkLoop
 from tickloop.tickerplant.sinks.sink import PACKAGES
@@ -172,26 +173,30 @@ def test_a_reader_begins_where_it_is_told(
         assert found == {seq: row for seq, row in expected.items() if seq >= middle}
 
 
-def test_merged_topics_are_the_plant_s_one_order(kafka: Server, written: Path, prefix: str) -> None:
+def test_a_subscription_gives_the_plant_s_rows_in_its_one_order(
+    kafka: Server, written: Path, prefix: str
+) -> None:
     drain(written, Bus(kafka.address), prefix)
-    reader = KafkaReader(Bus(kafka.address), prefix, tables="quote trade", symbols=Symbols())
-    reader.begin()
-    ids: list[tuple[int, str]] = []
-    for rows in merged(reader, rows_at_a_time=100):
-        ranked = [
-            (int(rank), batch.table.name)
-            for batch in rows.batches
-            for rank in batch.columns["_place"]
-        ]
-        assert sorted(rank for rank, _ in ranked) == list(range(rows.rows))
-        ids += [(len(ids) + place, name) for place, (_, name) in enumerate(sorted(ranked))]
-    reader.close()
-    order = {**dict.fromkeys(logged(written, "trade"), "trade")}
-    order |= dict.fromkeys(logged(written, "quote"), "quote")
-    assert [name for _, name in ids] == [order[seq] for seq in sorted(order)]
+    found: dict[str, dict[int, tuple[object, ...]]] = {"trade": {}, "quote": {}}
+    through = -1
+    with subscribe(kafka.address, prefix, tables="quote trade") as subscription:
+        for chunk in subscription.until_now():
+            assert chunk.after == through
+            through = chunk.through
+            for rows in chunk.batches:
+                seqs = rows.columns["seq"]
+                assert chunk.after < seqs[0] <= seqs[-1] <= through
+                if rows.table.name != "clock":
+                    found[rows.table.name] |= by_seq(rows, subscription.symbols)
+    assert found == {table: logged(written, table) for table in found}
+    with subscribe(kafka.address, prefix, start=Start(seq=through - 100)) as again:
+        late = [rows for chunk in again.until_now() for rows in chunk.batches]
+    assert {seq for rows in late for seq in rows.columns["seq"].tolist()} == {
+        seq for table in found for seq in found[table] if seq > through - 100
+    }
 
 
-def test_messages_that_come_again_are_passed_over_and_missing_ones_noticed(
+def test_messages_that_come_again_are_passed_over(
     kafka: Server, written: Path, prefix: str
 ) -> None:
     bus = Bus(kafka.address)
@@ -203,18 +208,14 @@ def test_messages_that_come_again_are_passed_over_and_missing_ones_noticed(
     raw.close()
     assert len(messages) >= 4
     reader = KafkaReader(bus, prefix, tables="trade", symbols=Symbols())
-    expected = [m for m in map(reader._deliver, messages) if m is not None]
+    expected = [m for each in messages for m in reader._in_order(each)]
     again = KafkaReader(bus, prefix, tables="trade", symbols=Symbols())
     order = [0, 1, 0, 1, 2, 1, *range(2, len(messages))]
-    found = [m for place in order if (m := again._deliver(messages[place])) is not None]
+    found = [m for place in order for m in again._in_order(messages[place])]
     count = sum(len(each.message.rows) for each in expected)
     assert sum(len(each.message.rows) for each in found) == count
     assert again.repeated_rows["trade"] > 0
-    missing = KafkaReader(bus, prefix, tables="trade", symbols=Symbols())
-    missing._deliver(messages[0])
-    with pytest.raises(SinkError, match="a message is missing"):
-        missing._deliver(messages[2])
-    for each in (reader, again, missing):
+    for each in (reader, again):
         each.close()
 
 
