@@ -11,7 +11,7 @@ from tickloop.app.capture import Stop, pump, stopping
 from tickloop.app.capture import stay as stay_until
 from tickloop.app.captures import Kept, prepare
 from tickloop.app.feeds import Specification, identity, load_kernels, open_feed
-from tickloop.app.followed import Followed
+from tickloop.app.followed import Followed, clear_the_way
 from tickloop.app.output import drop_output
 from tickloop.app.plant_run import PlantRun, RunSettings, catalog_of
 from tickloop.app.progress import Compiling, ProgressLine
@@ -61,6 +61,8 @@ def capture_feed(
     compile_kernels(line)
     settings = RunSettings(wanted.zone_in_force, wanted.kind.fractional, wanted.kind.live)
     wishes = _Wishes(wanted, config, stay, port, speed, announce, beside)
+    if wanted.kind.growing:
+        clear_the_way(root)
     with stopping() as stop:
         run = PlantRun(root, config, settings)
         try:

@@ -14,14 +14,34 @@ from tickloop.core.batch import Batch, Slice
 from tickloop.core.clock import monotonic_ns
 from tickloop.core.errors import DataDirectoryError
 from tickloop.core.interleave import interleave
+from tickloop.tickerplant import manifest
+from tickloop.tickerplant.directory import DataDirectory
+from tickloop.tickerplant.file_door import OS_DOOR
 from tickloop.tickerplant.journal_reader import JournalReader
 from tickloop.tickerplant.sinks.cursor import Cursor, CursorFile
 from tickloop.tickerplant.sinks.kafka_feed import KafkaFeed
 from tickloop.tickerplant.sinks.kafka_start import Start
+from tickloop.tickerplant.torn_publication import cut_torn_publication
 
 NAME = "feed"
 _OWN = "own"  # the cursor's stream that holds this plant's seq
 _WRITE_NS = 200_000_000
+
+
+def clear_the_way(root: Path) -> None:
+    """Take from a directory that follows a plant what a kill left of a publication.
+
+    The plant has those rows still, and they come again.
+    """
+    found = manifest.read(root) if CursorFile(root, NAME).path.exists() else None
+    if found is None:
+        return
+    directory = DataDirectory(root)
+    directory.hold()
+    try:
+        cut_torn_publication(directory.journal, found.catalog, OS_DOOR)
+    finally:
+        directory.release()
 
 
 class Followed:

@@ -150,7 +150,7 @@ def verify(
     source = source_of(root, load(config_path))
     found = compare(
         bus_of(wanted), wanted.prefix, journal=root / "journal", catalog=source.catalog,
-        symbols=source.symbols,
+        symbols=source.symbols, plant=source.plant,
     )  # fmt: skip
     if as_json:
         print(json.dumps([each.as_json() for each in found]))

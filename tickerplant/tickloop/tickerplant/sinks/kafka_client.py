@@ -13,6 +13,7 @@ from typing import Any
 
 from tickloop.core.clock import monotonic_ns, sleep
 from tickloop.core.errors import SinkAwayError, SinkError
+from tickloop.tickerplant.sinks.kafka_probe import probe
 
 _LOG = logging.getLogger("tickloop.kafka")
 _LOG.addHandler(logging.NullHandler())
@@ -73,8 +74,7 @@ def _told(bus: Bus, what: str) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise SinkAwayError(
-            f"Kafka at {bus.bootstrap}: {what} failed ({_text(error)}); is the broker up?"
-            " `tickloop status` tells of those started here"
+            f"Kafka at {bus.bootstrap}: {what} failed ({_text(error)}): {probe(bus.bootstrap)}"
         ) from error
 
 

@@ -13,7 +13,7 @@ from tickloop.core.errors import SinkAwayError, SinkError
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import Kind
 from tickloop.core.symbols import Symbols
-from tickloop.tickerplant.sinks.envelope import NO_SEQ, Message, decode, read_header
+from tickloop.tickerplant.sinks.envelope import NO_SEQ, Header, Message, decode, read_header
 from tickloop.tickerplant.sinks.inside import surface
 from tickloop.tickerplant.sinks.kafka_client import Bus, BusConsumer, Partition, Record
 from tickloop.tickerplant.sinks.kafka_names import Names, SentTable, read_symbol, read_table
@@ -53,6 +53,8 @@ class KafkaReader:
         self.instruments = Instruments()
         # Rows by table that came again and were passed over.
         self.repeated_rows: Counter[str] = Counter()
+        # Rows by table that another plant wrote, passed over where messages may be missing too.
+        self.foreign_rows: Counter[str] = Counter()
         self._ids = np.empty(0, dtype=np.int32)  # the plant's id -> ours
         self._through: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
@@ -142,12 +144,16 @@ class KafkaReader:
     def _told_before(
         self, bounds: Mapping[Partition, tuple[int, int]], starts: Mapping[Partition, int]
     ) -> dict[Partition, int]:
-        """Find out how far partitions are told of which nothing is left to read."""
+        """Find out what the first messages to come have to follow."""
         read = {where: each for where, each in bounds.items() if starts[where] >= each[1]}
-        return {
+        told = {
             (record.topic, record.partition): read_header(record.value or b"").through
             for record in self._consumer.last(read)
         }
+        if self._start.seq is not None:
+            return {where: max(told.get(where, NO_SEQ), self._start.seq) for where in bounds}
+        begun = {where: NO_SEQ for where in bounds if starts[where] == 0}
+        return begun | told
 
     def _by_time(
         self, bounds: Mapping[Partition, tuple[int, int]], time: int
@@ -232,7 +238,12 @@ class KafkaReader:
         """Deliver a record and those that waited for it, or let it wait."""
         where = (record.topic, record.partition)
         known = self._through.get(where)
-        follows = read_header(record.value or b"").previous
+        header = read_header(record.value or b"")
+        table = self._table_of[record.topic]
+        if header.plant != self.tables[table].plant:
+            self._note_foreign(record, header, table)
+            return []
+        follows = header.previous
         ahead = self._ahead.setdefault(where, {})
         if self._is_strict and known is not None and follows > known:
             if len(ahead) >= _AHEAD_MAX:
@@ -243,6 +254,15 @@ class KafkaReader:
         while ahead and (least := min(ahead)) <= self._through[where]:
             found.append(self._deliver(ahead.pop(least)))
         return [each for each in found if each is not None]
+
+    def _note_foreign(self, record: Record, header: Header, table: str) -> None:
+        if self._is_strict:
+            raise SinkError(
+                f"topic {record.topic}, partition {record.partition}, offset {record.offset}: rows"
+                f" of plant {header.plant:x} seen, of {self.tables[table].plant:x} expected: a"
+                " topic has one writer; `tickloop kafka verify` counts what"
+            )
+        self.foreign_rows[table] += header.rows
 
     def _missing(self, where: Partition, record: Record) -> SinkError:
         follows = read_header(record.value or b"").previous
