@@ -87,7 +87,8 @@ def verdicts(root: Path, address: str, prefix: str) -> dict[str, TableVerdict]:
 def assert_all_there(root: Path, address: str, prefix: str) -> None:
     """Compare every row of the journal with the topics: lost, repeated and waiting are 0."""
     found = verdicts(root, address, prefix)
-    assert [each for each in found.values() if not each.is_good or each.waiting] == []
+    bad = [each for each in found.values() if not each.is_good or each.waiting]
+    assert not bad, bad
     assert sum(each.topic for each in found.values()) > 0
 
 

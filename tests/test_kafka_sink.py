@@ -280,13 +280,13 @@ def test_a_broker_that_is_killed_under_load_loses_and_repeats_nothing(
     kafka: Server, tmp_path: Path, prefix: str, moments: random.Random
 ) -> None:
     data = tmp_path / "data"
-    config = config_file(tmp_path, kafka, prefix)
+    config = config_file(tmp_path, kafka, prefix, drain_s=200)
     with running(*started(data, "--messages", "500000", "--config", config)) as process:
         wait_for(lambda: sent(data) > 0, process)
         time.sleep(moments.uniform(0, 1.0))
         kafka.kill()
         kafka.start()
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 0, (out, err)
     assert_all_there(data, kafka.address, prefix)
 

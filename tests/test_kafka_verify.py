@@ -37,8 +37,8 @@ def altered(message: bytes, **values: int) -> bytes:
     """Write a message again with other values in its header, or one more in a price."""
     found = decode(message, TRADE)
     clocks = (found.clocks.columns["time"], found.clocks.columns["seq"])
-    price = np.array(found.rows.columns["price"])
-    price[:1] += values.pop("price", 0)
+    price = found.rows.columns["price"].astype(np.int64)
+    price[:1] = price[:1] + values.pop("price", 0)
     rows = Batch(TRADE, {**found.rows.columns, "price": price})
     return encode(replace(found.header, **values), rows, clocks)
 

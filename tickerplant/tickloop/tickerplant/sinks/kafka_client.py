@@ -1,8 +1,12 @@
 """Kafka's client, wrapped: topics, records, and producers that neither lose nor repeat.
 
-The producer is idempotent and never gives up on a message by itself: while a broker is away it
-waits, its queue is bounded, and who fills it has to wait too. Another one writes transactions.
-Consumers see only what was committed.
+The producer is idempotent, its queue is bounded, and who fills it has to wait. Another one writes
+transactions. Consumers see only what was committed.
+
+A broker knows a message that is sent again by what it remembers of the producer, and when it
+starts it forgets producers whose last record is stamped more than a day ago. Ours carry event
+time, of any year: so a producer that lost its brokers is given up, and whoever opens the next one
+looks first what the topics hold.
 """
 
 import logging
@@ -27,6 +31,7 @@ _TOPIC = {
     "message.timestamp.after.max.ms": str(2**63 - 1),
     "message.timestamp.type": "CreateTime",
 }
+_STEP_S = 0.1  # how long a lost broker may go unnoticed
 # Between the broker's least and most; while one is open, readers of its partitions wait.
 _TRANSACTION_MS = 60_000
 Partition = tuple[str, int]
@@ -167,8 +172,8 @@ class BusProducer:
         )  # fmt: skip
 
     def _on_error(self, error: Any) -> None:
-        if error.fatal():
-            self._failure = error.str()
+        if error.fatal() or _is_lost(error):
+            self._failure = self._failure or error.str()
 
     def send(
         self, topic: str, partition: int, value: bytes, *, key: bytes | None, time_ms: int,
@@ -201,18 +206,31 @@ class BusProducer:
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything is delivered; False if that took too long."""
-        left: int = self._producer.flush(timeout_s)
+        deadline = monotonic_ns() + int(timeout_s * 1e9)
+        while self._producer.flush(_STEP_S):
+            self._check()
+            if monotonic_ns() > deadline:
+                return False
         self._check()
-        return left == 0
+        return True
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise SinkAwayError(f"Kafka at {self._bus.bootstrap} refused rows: {self._failure}")
+            raise SinkAwayError(
+                f"Kafka at {self._bus.bootstrap} took no more rows: {self._failure}; they are sent"
+                " again once it is known which of them arrived"
+            )
 
     def close(self) -> None:
         """Drop what was not delivered: whoever sent it has it still."""
         self._producer.purge()
         self._producer.flush(1.0)
+
+
+def _is_lost(error: Any) -> bool:
+    from confluent_kafka import KafkaError
+
+    return bool(error.code() == KafkaError._ALL_BROKERS_DOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +257,7 @@ class BusTransactions:
         self._bus = bus
         self._name = name
         self._timeout_s = timeout_s
+        self._failure: str | None = None
         self._producer = Producer(
             {
                 **bus.config(
@@ -246,6 +265,7 @@ class BusTransactions:
                     transaction_timeout_ms=_TRANSACTION_MS,
                 ),
                 "transactional.id": name, "message.max.bytes": 8 << 20,
+                "error_cb": self._on_error,
             }
         )  # fmt: skip
         self._ask(self._producer.init_transactions)
@@ -259,7 +279,21 @@ class BusTransactions:
         self._ask(lambda _: self._producer.begin_transaction())
         for each in records:
             self._queue(each)
+        while self._producer.flush(_STEP_S):
+            self._check()
+        self._check()
         self._ask(self._producer.commit_transaction)
+
+    def _on_error(self, error: Any) -> None:
+        if _is_lost(error):
+            self._failure = error.str()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise SinkAwayError(
+                f"Kafka at {self._bus.bootstrap}: transaction {self._name!r} is given up"
+                f" ({self._failure}); it is written again as a whole"
+            )
 
     def _queue(self, record: Outgoing) -> None:
         def produce(_: float) -> None:
@@ -272,7 +306,8 @@ class BusTransactions:
             try:
                 return self._ask(produce)
             except BufferError:
-                self._producer.poll(0.1)
+                self._producer.poll(_STEP_S)
+                self._check()
 
     def _ask(self, what: Callable[[float], None]) -> None:
         """Ask again while that may help, up to the time-out."""
