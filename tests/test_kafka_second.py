@@ -25,6 +25,7 @@ from tests.servers import Server
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import SinkError
 from tickloop.core.symbols import Symbols
+from tickloop.tickerplant import subscribe
 from tickloop.tickerplant.file_door import OS_DOOR
 from tickloop.tickerplant.journal import JournalSettings, logs
 from tickloop.tickerplant.recovery import LogReader
@@ -32,7 +33,6 @@ from tickloop.tickerplant.scan import END
 from tickloop.tickerplant.sinks.cursor import CursorFile
 from tickloop.tickerplant.sinks.kafka_client import Bus
 from tickloop.tickerplant.sinks.kafka_reader import KafkaReader
-from tickloop.tickerplant.sinks.kafka_subscribe import subscribe
 from tickloop.tickerplant.torn_publication import cut_torn_publication
 
 
