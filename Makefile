@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: run demo-distributed test test-servers check fuzz bench lock clean
+.PHONY: run demo-distributed test servers test-servers check fuzz bench lock clean
 
 # Capture a feed (a synthetic exchange day without ARGS) and print what was captured.
 # Example: make run ARGS="--feed itch:12302019.NASDAQ_ITCH50.gz"
@@ -15,13 +15,19 @@ demo-distributed: .venv/.run
 	@$(BIN)/python infra/demo/distributed.py $(ARGS)
 
 # Everything that has to hold: style, types, import contracts, tests with and without the JIT.
-test: .venv/.test check
+# Tests of real servers (Kafka, QuestDB) need Java 17 and Maven, and say so where there is none;
+# `make test TICKLOOP_SERVERS=0` leaves them out.
+test: .venv/.test check servers
 	$(BIN)/python -m pytest -q -n 2 --dist=worksteal tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernel tests
 
-# Sinks against a real Kafka broker and QuestDB, installed from their registries; needs Java 17.
-test-servers: .venv/.test
-	TICKLOOP_SERVERS=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal tests/test_infra.py tests/test_kafka_sink.py tests/test_questdb_sink.py $(wildcard tests/test_flink_*.py)
+# The servers that tests start, installed once into a cache of the user's.
+servers: .venv/.test
+	@$(BIN)/python -m tests.servers
+
+# The tests of real servers alone.
+test-servers: servers
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -rs tests/test_infra.py tests/test_kafka_*.py tests/test_questdb_*.py tests/test_flink_*.py
 
 check: .venv/.test
 	$(BIN)/ruff check .

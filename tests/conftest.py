@@ -1,6 +1,7 @@
 """Where real market data is, and how tests that need it skip without it."""
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -121,3 +122,17 @@ def flink(flink_server: Server) -> Iterator[Server]:
     """Give a running Flink cluster that no other test uses meanwhile."""
     with alone_with(flink_server) as server:
         yield server
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """Give topics that no other test writes."""
+    return f"{request.node.originalname[:40]}.{os.urandom(3).hex()}."
+
+
+@pytest.fixture
+def moments() -> random.Random:
+    """Give moments that differ from run to run; the seed is shown where a test fails."""
+    seed = int.from_bytes(os.urandom(4), "little")
+    print(f"seed {seed}")
+    return random.Random(seed)

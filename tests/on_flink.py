@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.kafka_plants import symbols_of
 from tests.runtimes import NEVER_AGAIN, opened, recorded
 from tests.servers import Server
-from tests.test_kafka_sink import symbols_of
 from tickloop.core.batch import Slice
 from tickloop.core.catalog import Catalog
 from tickloop.core.symbols import Symbols

@@ -1,10 +1,14 @@
-"""Real servers for tests: one start of each a test session, shared by the session's processes."""
+"""Real servers for tests: one start of each a test session, shared by the session's processes.
+
+`python -m tests.servers` installs them before the tests, and says what is left out and why.
+`TICKLOOP_SERVERS=0` leaves them all out.
+"""
 
 import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,17 +62,34 @@ class Server:
         assert not answers(self.running)
 
 
+# What the tests start.
+SERVERS = ("kafka", "questdb")
+
+
 def _install(name: str) -> None:
     """Install a server, or skip: without Java, Maven or a registry there is none to test."""
-    if not os.environ.get("TICKLOOP_SERVERS"):
-        pytest.skip(f"a real {name} is tested by `make test-servers`")
+    if reason := left_out(name, _nothing):
+        pytest.skip(reason)
+
+
+def left_out(name: str, tell: Callable[[str], None]) -> str:
+    """Install a server that is not there yet; say why it is left out, if it is."""
+    if os.environ.get("TICKLOOP_SERVERS") == "0":
+        return f"a real {name} is left out, as TICKLOOP_SERVERS=0 asks for"
     pin = PINS[name]
     try:
         find_java(pin.java_min)
         with _alone(CACHE.parent / f"{name}.lock"):
-            installed(pin, CACHE, _nothing)
+            installed(pin, CACHE, tell)
     except ServerError as error:
-        pytest.skip(f"{name} cannot be installed here: {error}")
+        return f"a real {name} is left out, it cannot be installed here: {error}"
+    return ""
+
+
+def main() -> None:
+    """Install what the tests start, and say so."""
+    for name in SERVERS:
+        print(left_out(name, print) or f"{name} {PINS[name].version} is installed", flush=True)
 
 
 @contextmanager
@@ -106,3 +127,7 @@ def alone_with(server: Server) -> Iterator[Server]:
     with _alone(server.home / "tests.lock"):
         server.start()
         yield server
+
+
+if __name__ == "__main__":
+    main()

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.feed_rows import new_context
+from tests.kafka_plants import symbols_of
 from tests.market_log import PRICE_UNITS, market_log
 from tests.on_flink import OnFlink, finish, logged, sent
 from tests.plants import plant_at
 from tests.runtimes import NEVER_AGAIN, embedded, opened, recorded
 from tests.servers import Server
-from tests.test_kafka_sink import symbols_of
 from tests.test_operator_runtimes import make
 from tickloop.core.symbols import Symbols
 from tickloop.ingest.lobster import LobsterFile

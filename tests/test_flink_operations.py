@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.command import good, tickloop
+from tests.kafka_plants import symbols_of
 from tests.market_log import market_log
 from tests.on_flink import OnFlink, finish, logged, packed, sent
 from tests.runtimes import embedded, opened, recorded
 from tests.servers import CACHE, Server
-from tests.test_kafka_sink import symbols_of
 from tests.test_operator_runtimes import make
 from tests.test_streams import MY_OPERATOR
 from tickloop.core.batch import Batch, Slice, slice_of

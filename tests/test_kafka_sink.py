@@ -9,77 +9,35 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.command import Done, good, journal_bytes, running, tickloop, wait_for
-from tests.plants import NOON, mixed, plant_at, publish_trades
+from tests.kafka_plants import (
+    FEED,
+    SHARDS,
+    assert_all_there,
+    by_seq,
+    config_file,
+    digests,
+    drain,
+    logged,
+    sink_pids,
+    symbols_of,
+)
+from tests.kafka_plants import written as write
+from tests.plants import NOON, plant_at, publish_trades
 from tests.servers import Server
 from tickloop.app.sinks import wanted_sinks
-from tickloop.core.batch import Batch
-from tickloop.core.catalog import Catalog
 from tickloop.core.config import Config, load
 from tickloop.core.errors import SinkError
 from tickloop.core.schema import DERIVED, MARKET_DATA
 from tickloop.core.symbols import Symbols
-from tickloop.tickerplant.database import Database
-from tickloop.tickerplant.journal import plant_id
-from tickloop.tickerplant.journal_reader import JournalReader
 from tickloop.tickerplant.sinks.cursor import CursorFile
 from tickloop.tickerplant.sinks.kafka_client import Bus, BusConsumer, ensure_topics
-from tickloop.tickerplant.sinks.kafka_merge import merged
-from tickloop.tickerplant.sinks.kafka_reader import KafkaReader, Start
-from tickloop.tickerplant.sinks.kafka_sink import KafkaSettings, KafkaSink
-from tickloop.tickerplant.sinks.kafka_verify import TableVerdict, verify
-from tickloop.tickerplant.sinks.loop import LoopSettings, SinkLoop
+from tickloop.tickerplant.sinks.kafka_reader import KafkaReader
+from tickloop.tickerplant.sinks.kafka_start import Start
+from tickloop.tickerplant.sinks.kafka_subscribe import subscribe
 from tickloop.tickerplant.sinks.sink import PACKAGES
-
-SHARDS = 3
-FEED = ("--feed", "synthetic:2024-01-02", "--symbols", "20")
-
-
-@pytest.fixture
-def prefix(request: pytest.FixtureRequest) -> str:
-    """Give topics that no other test writes."""
-    return f"{request.node.originalname[:40]}.{os.urandom(3).hex()}."
-
-
-def symbols_of(root: Path) -> Symbols:
-    """Give the database's names, which these plants keep in the log alone."""
-    symbols = Symbols()
-    for _ in JournalReader(root / "journal", Catalog(), symbols).messages(-1):
-        pass
-    return symbols
-
-
-def drain(
-    root: Path, bus: Bus, prefix: str, *, rows_max: int = 50, json_tables: str = "",
-    plant: str = "tickloop",
-) -> SinkLoop:  # fmt: skip
-    """Bring a directory at rest to Kafka."""
-    symbols = symbols_of(root)
-    settings = KafkaSettings(
-        bus, prefix, SHARDS, "", json_tables, rows_max, "lz4", 8, 1.0, 100.0, 1
-    )
-    sink = KafkaSink(settings, Catalog(), symbols, plant_id(plant))
-    (root / "cursors").mkdir(exist_ok=True)
-    loop = SinkLoop(sink, root, Catalog(), symbols, plant_id(plant), LoopSettings(20.0))
-    assert loop.run(lambda: False)
-    return loop
-
-
-def verdicts(root: Path, address: str, prefix: str) -> dict[str, TableVerdict]:
-    found = verify(
-        Bus(address), prefix, journal=root / "journal", catalog=Catalog(), symbols=Symbols()
-    )
-    return {each.table: each for each in found}
-
-
-def assert_all_there(root: Path, address: str, prefix: str) -> None:
-    """Compare every row of the journal with the topics: lost, repeated and waiting are 0."""
-    found = verdicts(root, address, prefix)
-    assert [each for each in found.values() if not each.is_good or each.waiting] == []
-    assert sum(each.topic for each in found.values()) > 0
 
 
 def ends(address: str, prefix: str) -> dict[tuple[str, int], int]:
@@ -92,31 +50,7 @@ def ends(address: str, prefix: str) -> dict[tuple[str, int], int]:
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     """Give a directory at rest with trades and quotes that interleave."""
-    plant, _ = plant_at(tmp_path / "data")
-    for start in range(0, 3000, 250):
-        plant.publish(mixed(plant.symbols, 250, start=start))
-    plant.close()
-    return tmp_path / "data"
-
-
-def logged(root: Path, table: str) -> dict[int, tuple[object, ...]]:
-    """Read a table's rows from the log by seq, with names for symbols."""
-    symbols = Symbols()
-    found = {}
-    for rows in JournalReader(root / "journal", Catalog(), symbols).messages(-1):
-        if rows.table.name == table:
-            found.update(by_seq(rows, symbols))
-    return found
-
-
-def by_seq(rows: Batch, symbols: Symbols) -> dict[int, tuple[object, ...]]:
-    columns = [
-        [symbols.name(value) for value in rows.columns[name].tolist()]
-        if name in ("sym", "ex", "cond")
-        else [None if value != value else value for value in rows.columns[name].tolist()]
-        for name in rows.table.names
-    ]
-    return {int(row[-1]): row for row in zip(*columns, strict=True)}
+    return write(tmp_path / "data")
 
 
 # Without faults
@@ -172,26 +106,30 @@ def test_a_reader_begins_where_it_is_told(
         assert found == {seq: row for seq, row in expected.items() if seq >= middle}
 
 
-def test_merged_topics_are_the_plant_s_one_order(kafka: Server, written: Path, prefix: str) -> None:
+def test_a_subscription_gives_the_plant_s_rows_in_its_one_order(
+    kafka: Server, written: Path, prefix: str
+) -> None:
     drain(written, Bus(kafka.address), prefix)
-    reader = KafkaReader(Bus(kafka.address), prefix, tables="quote trade", symbols=Symbols())
-    reader.begin()
-    ids: list[tuple[int, str]] = []
-    for rows in merged(reader, rows_at_a_time=100):
-        ranked = [
-            (int(rank), batch.table.name)
-            for batch in rows.batches
-            for rank in batch.columns["_place"]
-        ]
-        assert sorted(rank for rank, _ in ranked) == list(range(rows.rows))
-        ids += [(len(ids) + place, name) for place, (_, name) in enumerate(sorted(ranked))]
-    reader.close()
-    order = {**dict.fromkeys(logged(written, "trade"), "trade")}
-    order |= dict.fromkeys(logged(written, "quote"), "quote")
-    assert [name for _, name in ids] == [order[seq] for seq in sorted(order)]
+    found: dict[str, dict[int, tuple[object, ...]]] = {"trade": {}, "quote": {}}
+    through = -1
+    with subscribe(kafka.address, prefix, tables="quote trade") as subscription:
+        for chunk in subscription.until_now():
+            assert chunk.after == through
+            through = chunk.through
+            for rows in chunk.batches:
+                seqs = rows.columns["seq"]
+                assert chunk.after < seqs[0] <= seqs[-1] <= through
+                if rows.table.name != "clock":
+                    found[rows.table.name] |= by_seq(rows, subscription.symbols)
+    assert found == {table: logged(written, table) for table in found}
+    with subscribe(kafka.address, prefix, start=Start(seq=through - 100)) as again:
+        late = [rows for chunk in again.until_now() for rows in chunk.batches]
+    assert {seq for rows in late for seq in rows.columns["seq"].tolist()} == {
+        seq for table in found for seq in found[table] if seq > through - 100
+    }
 
 
-def test_messages_that_come_again_are_passed_over_and_missing_ones_noticed(
+def test_messages_that_come_again_are_passed_over(
     kafka: Server, written: Path, prefix: str
 ) -> None:
     bus = Bus(kafka.address)
@@ -203,18 +141,14 @@ def test_messages_that_come_again_are_passed_over_and_missing_ones_noticed(
     raw.close()
     assert len(messages) >= 4
     reader = KafkaReader(bus, prefix, tables="trade", symbols=Symbols())
-    expected = [m for m in map(reader._deliver, messages) if m is not None]
+    expected = [m for each in messages for m in reader._in_order(each)]
     again = KafkaReader(bus, prefix, tables="trade", symbols=Symbols())
     order = [0, 1, 0, 1, 2, 1, *range(2, len(messages))]
-    found = [m for place in order if (m := again._deliver(messages[place])) is not None]
+    found = [m for place in order for m in again._in_order(messages[place])]
     count = sum(len(each.message.rows) for each in expected)
     assert sum(len(each.message.rows) for each in found) == count
     assert again.repeated_rows["trade"] > 0
-    missing = KafkaReader(bus, prefix, tables="trade", symbols=Symbols())
-    missing._deliver(messages[0])
-    with pytest.raises(SinkError, match="a message is missing"):
-        missing._deliver(messages[2])
-    for each in (reader, again, missing):
+    for each in (reader, again):
         each.close()
 
 
@@ -268,46 +202,11 @@ def test_another_machine_is_fed_from_the_topics_alone_and_goes_on_where_it_stopp
     good("run", "--data", ours, *FEED, "--messages", "40000", "--config", config)
     feed = ("--feed", f"kafka:{kafka.address}/{prefix}")
     good("run", "--data", theirs, *feed)
-    assert same_rows(ours, theirs)
+    assert digests(ours) == digests(theirs)
     good("run", "--data", ours, "--feed", "synthetic:2024-01-03", "--messages", "10000",
          "--symbols", "20", "--config", config)  # fmt: skip
     good("run", "--data", theirs, *feed)
-    assert same_rows(ours, theirs)
-
-
-def same_rows(one: Path, other: Path) -> bool:
-    """Compare the databases column by column, without the plants' own seqs."""
-    for table in ("trade", "quote", "depth", "book", "status", "imbalance", "instrument"):
-        first, second = (_sorted_rows(root, table) for root in (one, other))
-        if first != second:
-            return False
-    return True
-
-
-def _sorted_rows(root: Path, table: str) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for part in Database(root).snapshot().parts(table):
-        columns = []
-        for column in part.table.columns:
-            if column.name == "seq":
-                continue
-            values = np.asarray(part.columns[column.name])
-            if column.kind.value == "symbol":
-                names = part.names_of(column.name)
-                columns.append([names[i] if i >= 0 else "" for i in values.tolist()])
-            else:
-                columns.append([repr(value) for value in values.tolist()])
-        rows += list(zip(*columns, strict=True))
-    return sorted(rows, key=repr)
-
-
-def config_file(folder: Path, server: Server, prefix: str, *, drain_s: int = 60) -> Path:
-    path = folder / "run.toml"
-    path.write_text(
-        f'[sinks.kafka]\nbootstrap = "{server.address}"\nprefix = "{prefix}"\nshards = {SHARDS}\n'
-        f"drain_s = {drain_s}\nrows = 500\n"
-    )
-    return path
+    assert digests(ours) == digests(theirs)
 
 
 def test_the_commands_list_follow_and_verify(kafka: Server, tmp_path: Path, prefix: str) -> None:
@@ -363,14 +262,6 @@ def test_sinks_that_cannot_work_are_refused_before_anything_is_captured(tmp_path
 # Faults, at random moments and under load
 
 
-@pytest.fixture
-def moments() -> random.Random:
-    """Give moments that differ from run to run; the seed is shown where a test fails."""
-    seed = int.from_bytes(os.urandom(4), "little")
-    print(f"seed {seed}")
-    return random.Random(seed)
-
-
 def started(data: Path, *arguments: str | Path) -> list[str | Path]:
     return ["run", "--data", data, *FEED, *arguments]
 
@@ -378,19 +269,6 @@ def started(data: Path, *arguments: str | Path) -> list[str | Path]:
 def kill(process: "subprocess.Popen[str]") -> None:
     process.kill()
     process.communicate()
-
-
-def sink_pids(data: Path) -> list[int]:
-    """Find the sink processes of a directory by their command lines."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if b"sink" in words and str(data).encode() in words:
-            found.append(int(folder.name))
-    return found
 
 
 def sent(data: Path) -> int:
@@ -402,13 +280,13 @@ def test_a_broker_that_is_killed_under_load_loses_and_repeats_nothing(
     kafka: Server, tmp_path: Path, prefix: str, moments: random.Random
 ) -> None:
     data = tmp_path / "data"
-    config = config_file(tmp_path, kafka, prefix)
+    config = config_file(tmp_path, kafka, prefix, drain_s=200)
     with running(*started(data, "--messages", "500000", "--config", config)) as process:
         wait_for(lambda: sent(data) > 0, process)
         time.sleep(moments.uniform(0, 1.0))
         kafka.kill()
         kafka.start()
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 0, (out, err)
     assert_all_there(data, kafka.address, prefix)
 
@@ -430,6 +308,30 @@ def test_a_broker_that_is_away_stops_nobody_and_gets_everything_later(
     finally:
         kafka.start()
     good("sink", "kafka", "--data", data, "--config", config)
+    assert_all_there(data, kafka.address, prefix)
+
+
+def test_a_broker_that_is_away_under_load_is_caught_up_with_by_the_same_run(
+    kafka: Server, tmp_path: Path, prefix: str
+) -> None:
+    """`TICKLOOP_AWAY_S=600` makes it the ten minutes of a bad day."""
+    away_s = float(os.environ.get("TICKLOOP_AWAY_S", "20"))
+    data = tmp_path / "data"
+    config = config_file(tmp_path, kafka, prefix, drain_s=120)
+    speed = str(61_200 / (away_s + 15))  # the synthetic day's 17 hours, and some seconds beside
+    with running(
+        *started(data, "--messages", "200000", "--speed", speed, "--port", "0", "--config", config)
+    ) as process:
+        wait_for(lambda: sent(data) > 0, process)
+        kafka.kill()
+        before, rows = journal_bytes(data), sent(data)
+        time.sleep(away_s)
+        grown, reached = journal_bytes(data), sent(data)
+        kafka.start()
+        assert grown > before + 1_000_000  # the plant went on
+        assert reached <= rows + 50_000  # and the sink, but for what was acknowledged before
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, (out, err)
     assert_all_there(data, kafka.address, prefix)
 
 

@@ -81,7 +81,7 @@ class Rows:
         columns: dict[str, npt.NDArray[np.generic]] = {
             "time": times, "venue_time": times - 30_000,
             "sym": random.choice(self._ids, count).astype(np.int32),
-            "ex": np.full(count, self._ex, dtype=np.int32), "ordinal": ranks,
+            "ex": np.full(count, self._ex, dtype=np.int32), "_place": ranks,
         }  # fmt: skip
         sizes = random.integers(1, 50, (2, count)) * 100
         if table is TRADE:

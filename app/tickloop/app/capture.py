@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Protocol
 
-from tickloop.app.captures import Kept
 from tickloop.app.plant_run import PlantRun
 from tickloop.core.batch import Slice
 from tickloop.core.clock import monotonic_ns, sleep
@@ -94,11 +94,23 @@ class Progress:
     time: int | None  # the feed's clock
 
 
+class Keeping(Protocol):
+    """What knows which of a feed's rows the directory has."""
+
+    def rest(self, rows: Slice) -> Slice:
+        """Give the rows of a slice that are not in the directory yet."""
+        ...
+
+    def add(self, rows: Slice) -> None:
+        """Take note of rows that the plant took."""
+        ...
+
+
 def pump(
     feed: Feed,
     run: PlantRun,
     stop: Stop,
-    kept: Kept,
+    kept: Keeping,
     *,
     speed: float = 0.0,
     tell: Callable[[Progress], None] | None = None,
@@ -109,13 +121,16 @@ def pump(
     """
     pace = Pace(speed)
     polled = monotonic_ns()
-    slices = _polled(feed, run, stop) if run.plant.settings.live else feed.slices()
+    is_open_ended = run.plant.settings.live or getattr(feed, "follows", False)
+    slices = _polled(feed, run, stop) if is_open_ended else feed.slices()
     for found in slices:
         rows = kept.rest(found)
         if not _serve_until_due(run, stop, pace.wait_ns(rows)):
             return False
         run.publish(rows)
         kept.add(rows)
+        if (time := getattr(feed, "clock", None)) is not None:
+            run.advance_to(time)
         run.flush_if_full()
         now = monotonic_ns()
         if now - polled >= _POLL_NS:

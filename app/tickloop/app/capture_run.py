@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tickloop.app.beside import Wanted
@@ -11,6 +11,7 @@ from tickloop.app.capture import Stop, pump, stopping
 from tickloop.app.capture import stay as stay_until
 from tickloop.app.captures import Kept, prepare
 from tickloop.app.feeds import Specification, identity, load_kernels, open_feed
+from tickloop.app.followed import Followed, clear_the_way
 from tickloop.app.job_start import JobStart
 from tickloop.app.output import drop_output
 from tickloop.app.plant_run import PlantRun, RunSettings, catalog_of
@@ -26,6 +27,7 @@ from tickloop.core.instruments import Instruments
 from tickloop.core.kernel import warm_up
 from tickloop.core.symbols import Symbols
 from tickloop.ingest.feed import Feed
+from tickloop.tickerplant.sinks.kafka_feed import KafkaFeed
 
 Announce = Callable[[Summary, int | None], None]
 
@@ -49,6 +51,7 @@ def capture_feed(
     limit_ns: int | None = None, beside: Wanted | None = None,
 ) -> Summary:  # fmt: skip
     """Capture, flush, summarise and, if asked, stay; everything acknowledged is kept."""
+    wanted = replace(wanted, follows=stay and wanted.kind.growing)
     name = identity(wanted)
     load_kernels(wanted.kind)
     _try_out(wanted, config)
@@ -59,14 +62,21 @@ def capture_feed(
     compile_kernels(line)
     settings = RunSettings(wanted.zone_in_force, wanted.kind.fractional, wanted.kind.live)
     wishes = _Wishes(wanted, config, stay, port, speed, announce, beside)
+    if wanted.kind.growing:
+        clear_the_way(root)
     with stopping() as stop:
         run = PlantRun(root, config, settings)
         try:
-            kept = Kept(root, name, next_seq=run.plant.journal.next_seq, append=append)
+            feed = open_feed(wanted, config, run.symbols, run.plant.instruments)
+            kept = (
+                Followed(root, feed, run, append=append)
+                if isinstance(feed, KafkaFeed)
+                else Kept(root, name, next_seq=run.plant.journal.next_seq, append=append)
+            )
             sinks = SinkProcesses(root, config)
             jobs = JobStart(root, config)
             stop.at_ns = None if limit_ns is None else monotonic_ns() + limit_ns
-            done = _capture(wishes, run, stop, kept, line)
+            done = _capture(wishes, run, feed, stop, kept, line)
             if not jobs.is_done:
                 line.phase("waiting for jobs on Flink to start; Ctrl-C does not")
                 jobs.wait(stop)
@@ -105,8 +115,10 @@ def _leave(root: Path, error: BaseException, *, is_empty: bool) -> None:
         )
 
 
-def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: ProgressLine) -> Summary:
-    feed = open_feed(wishes.feed, wishes.config, run.symbols, run.plant.instruments)
+def _capture(
+    wishes: _Wishes, run: PlantRun, feed: Feed, stop: Stop, kept: Kept | Followed,
+    line: ProgressLine,
+) -> Summary:  # fmt: skip
     is_live = wishes.feed.kind.live
     serving = is_live or wishes.stay or wishes.speed > 0 or wishes.port is not None
     run.on_guest = kept.note_guests
@@ -124,12 +136,11 @@ def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: Progr
     run.flush()
     for session in run.finish():
         line.phase(f"history of {session} written")
-    # Topics grow: the same command goes on where this one ended.
-    kept.end(is_whole=is_whole and wishes.feed.kind.name != "kafka")
+    kept.end(is_whole=is_whole)
     found = _summary(feed, run, kept, (monotonic_ns() - started) / 1e9)
     if wishes.announce is not None:
         _announce(wishes.announce, found, number)
-    _complain(feed, stop, is_live=is_live, is_whole=is_whole)
+    _complain(feed, stop, is_live=is_live or wishes.feed.follows, is_whole=is_whole)
     for line_of_stream in run.streams.complaints():
         print(line_of_stream, file=sys.stderr)
     if wishes.stay and not stop.is_due:
@@ -151,7 +162,7 @@ def _announce(announce: Announce, found: Summary, number: int | None) -> None:
         drop_output()
 
 
-def _summary(feed: Feed, run: PlantRun, kept: Kept, seconds: float) -> Summary:
+def _summary(feed: Feed, run: PlantRun, kept: Kept | Followed, seconds: float) -> Summary:
     _keep_aside(feed, run.directory.root)
     return summarise(
         feed, run.directory.root, seconds, refused=run.plant.refused, recovered=run.recovered,

@@ -27,6 +27,7 @@ class Kind:
     zone: str  # of the session, and of stamps that count from midnight
     fractional: bool = False
     live: bool = False  # the plant stamps with the wall clock; the feed may have no end
+    growing: bool = False  # stamped already; with --stay the feed has no end
 
 
 KINDS = {
@@ -39,7 +40,7 @@ KINDS = {
         Kind("dbn", "dbn:esh4.mbo.dbn.zst", "UTC"),
         Kind("binance", "binance:btcusdt_20240808.gz", "UTC", fractional=True),
         Kind("journal", "journal:data/2026-11-20", "UTC"),
-        Kind("kafka", "kafka:127.0.0.1:9092/tickloop.", "UTC"),
+        Kind("kafka", "kafka:127.0.0.1:9092/tickloop.", "UTC", growing=True),
         Kind("binance-live", "binance-live:btcusdt,ethusdt", "UTC", fractional=True, live=True),
         Kind("mold", "mold:127.0.0.1:26477", NEW_YORK, live=True),
         Kind("soup", "soup:127.0.0.1:4000", NEW_YORK, live=True),
@@ -60,6 +61,7 @@ class Specification:
     symbols: int = 100  # synthetic only, as are the next two
     messages: int = 2_000_000
     seed: int = 1
+    follows: bool = False  # a growing feed goes on when it came to its present end
 
     def __str__(self) -> str:
         return f"{self.kind.name}:{self.target}"
@@ -95,13 +97,11 @@ def load_kernels(kind: Kind) -> None:
 
 
 def identity(feed: Specification) -> str | None:
-    """Name a finite feed so that the same one is recognised; None for live ones."""
-    if feed.kind.live:
+    """Name a finite feed so that the same one is recognised; None for those that go on."""
+    if feed.kind.live or feed.kind.growing:
         return None
     if feed.kind.name == SYNTHETIC:
         return f"{feed} seed {feed.seed}, {feed.symbols} symbols, {feed.messages} messages"
-    if feed.kind.name == "kafka":
-        return str(feed)
     path = Path(feed.target) if feed.kind.name == "journal" else _file(feed.target)
     status = path.stat()
     return f"{feed.kind.name}:{path.resolve()} {status.st_size} bytes"
@@ -191,20 +191,10 @@ def _journal(feed: Specification, config: Config, context: FeedContext) -> Feed:
 
 
 def _kafka(feed: Specification, config: Config, context: FeedContext) -> Feed:
-    from tickloop.core.user_tables import from_toml
-    from tickloop.tickerplant.sinks.kafka_client import Bus
-    from tickloop.tickerplant.sinks.kafka_feed import KafkaFeed
     from tickloop.tickerplant.sinks.sink import require_packages
 
     require_packages("kafka")
-    bootstrap, _, prefix = feed.target.partition("/")
-    live_feeds.address(bootstrap.partition(",")[0])
-    catalog = Catalog(fractional=config.store.fractional)
-    return KafkaFeed(
-        Bus(bootstrap, config.sinks.kafka.properties), prefix or config.sinks.kafka.prefix,
-        catalog.with_user_tables(from_toml(config.tables)), context.symbols, context.instruments,
-        context.cut,
-    )  # fmt: skip
+    return live_feeds.kafka(feed.target, config, context, follows=feed.follows)
 
 
 _OPENERS: dict[str, Callable[[Specification, Config, FeedContext], Feed]] = {

@@ -1,4 +1,4 @@
-"""Live feeds: sockets and WebSockets, with every bound taken from the configuration."""
+"""Live feeds: sockets, WebSockets and Kafka, with every bound taken from the configuration."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -7,6 +7,7 @@ from pathlib import Path
 from tickloop.core.clock import WallClock, date_of
 from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError
+from tickloop.core.schema import DERIVED
 from tickloop.ingest.feed import Feed, FeedContext, Health
 
 _VENUE = "XNAS"
@@ -88,6 +89,30 @@ def soup(target: str, config: Config, context: FeedContext) -> Feed:
     health = Health()
     decoder = ItchDecoder(_dated(context), health, venue=_VENUE)
     return SoupFeed(live, decoder=decoder, health=health, venue=_VENUE)
+
+
+def kafka(target: str, config: Config, context: FeedContext, *, follows: bool) -> Feed:
+    """Follow the plant behind topics, `HOST:PORT[,HOST:PORT]/PREFIX`.
+
+    What streams of this machine compute is computed here, not taken from the topics.
+    """
+    from tickloop.app.plant_run import catalog_of
+    from tickloop.tickerplant.sinks.kafka_client import Bus
+    from tickloop.tickerplant.sinks.kafka_feed import Following, KafkaFeed
+    from tickloop.tickerplant.sinks.kafka_start import read_start
+
+    brokers, _, prefix = target.partition("/")
+    for each in brokers.split(","):
+        address(each)
+    wanted = Following(
+        start=read_start(config.feed.kafka_start), tables=config.feed.kafka_tables,
+        without=[table.name for table in DERIVED] if config.stream else (),
+        rows=context.cut.messages, follows=follows,
+    )  # fmt: skip
+    return KafkaFeed(
+        Bus(brokers, config.sinks.kafka.properties), prefix or config.sinks.kafka.prefix,
+        catalog_of(config, fractional=False), context.symbols, context.instruments, wanted,
+    )  # fmt: skip
 
 
 def secret(path: str, where: str) -> str:

@@ -133,6 +133,7 @@ class PlantRun:
         self.service: PlantService | None = None
         self._rights: Callable[[str, str], bool] = _everybody
         self.beside: Beside | None = None
+        self.closed_tables: frozenset[str] = frozenset()  # that no peer may publish into
         self.on_guest: Callable[[], None] = _nothing  # told before a peer publishes
         self.on_answers: Callable[[dict[str, int]], None] = _no_ports  # told when they are open
         self._flushed_rows = 0
@@ -180,6 +181,11 @@ class PlantRun:
             self.plant.publish(part)
             self.streams.pump()
 
+    def advance_to(self, time: int) -> None:
+        """Let a replay's time come to an instant without rows, as its own clock told."""
+        self.plant.advance_to(time)
+        self.streams.pump()
+
     # Serving
 
     def serve(self, port: int | None = None) -> int:
@@ -204,7 +210,7 @@ class PlantRun:
         return self.server.port
 
     def _may_publish(self, user: str, table: str) -> bool:
-        if not self._rights(user, table):
+        if table in self.closed_tables or not self._rights(user, table):
             return False
         self.on_guest()
         return True

@@ -55,6 +55,10 @@ class FeedConfig:
     mold_rewinder: str = ""  # HOST:PORT that lost MoldUDP64 messages are asked for
     soup_user: str = ""
     soup_password_file: str = ""
+    # Where a plant on Kafka is followed from the first time: seq=N, time=INSTANT, offset=N, end;
+    # empty: the first row. After that the data directory knows.
+    kafka_start: str = ""
+    kafka_tables: str = ""  # names divided by spaces; empty: all that are there
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class KafkaSinkConfig:
     )
     tables: str = ""  # empty: all, of the log's own `control`
     json: str = "bar signal alert"  # of those that exist: also as one JSON record a row
+    # Of those that exist: sent in transactions, so that readers never see half a publication.
+    ledgers: str = "order parent route fill correction position"
     rows: int = field(default=8192, metadata=_at_least(1, "rows a message"))
     compression: Literal["none", "lz4", "zstd", "snappy", "gzip"] = "lz4"
     queue_mib: int = field(default=64, metadata=_at_least(1, "MiB not acknowledged yet"))

@@ -72,13 +72,14 @@ def topics(
 @data_option
 @click.option("--seq", type=int, help="Begin after this seq.")
 @click.option("--offset", type=int, help="Begin at this offset of every partition.")
+@click.option("--time", metavar="INSTANT", help="Begin with the first row at or after this.")
 @click.option("--begin", is_flag=True, help="Begin with the first message; else with new ones.")
 @click.option("--limit", default=0, help="Messages to print; 0 goes on until Ctrl-C.")
 @click.option("--rows", is_flag=True, help="Print rows as JSON instead of a line a message.")
 def tail(
     tables: tuple[str, ...], bootstrap: str | None, prefix: str | None, data: Path | None,
-    config_path: Path | None, seq: int | None, offset: int | None, begin: bool, limit: int,
-    rows: bool,
+    config_path: Path | None, seq: int | None, offset: int | None, time: str | None, begin: bool,
+    limit: int, rows: bool,
 ) -> None:  # fmt: skip
     """Follow tables on the bus, message by message or row by row.
 
@@ -86,16 +87,20 @@ def tail(
     Examples:
       tickloop kafka tail trade quote
       tickloop kafka tail trade --seq 120000 --rows --limit 3
+      tickloop kafka tail trade --time 2024-01-02T14:30:00Z --rows
     """
     from tickloop.app.capture import stopping
     from tickloop.app.sinks import bus_of
     from tickloop.core.symbols import Symbols
-    from tickloop.tickerplant.sinks.kafka_reader import KafkaReader, Start
+    from tickloop.tickerplant.sinks.kafka_reader import KafkaReader
+    from tickloop.tickerplant.sinks.kafka_start import END, Start, read_start
 
     wanted = _wanted(config_path, bootstrap, prefix)
     reader = KafkaReader(bus_of(wanted), wanted.prefix, tables=" ".join(tables), symbols=Symbols())
-    is_given = begin or seq is not None or offset is not None
-    reader.begin(Start(seq=seq, offset=offset) if is_given else Start(offset=2**62))
+    start = Start(seq=seq, offset=offset)
+    if time is not None:
+        start = read_start(f"time={time}")
+    reader.begin(END if start == Start() and not begin else start)
     left = limit or 2**62
     with stopping() as stop:
         while left > 0 and not stop.is_due:
@@ -145,7 +150,7 @@ def verify(
     source = source_of(root, load(config_path))
     found = compare(
         bus_of(wanted), wanted.prefix, journal=root / "journal", catalog=source.catalog,
-        symbols=source.symbols,
+        symbols=source.symbols, plant=source.plant,
     )  # fmt: skip
     if as_json:
         print(json.dumps([each.as_json() for each in found]))

@@ -47,6 +47,7 @@ def run(
       tickloop run --feed lobster:LOBSTER_SampleFile_AAPL_2012-06-21_1.zip
       tickloop run --feed binance-live:btcusdt,ethusdt --stay
       tickloop run --feed pcap:open.pcap --speed 1 --stay
+      tickloop run --feed kafka:127.0.0.1:9092/tickloop. --stay --data second
     """
     from tickloop.app.beside import Wanted
     from tickloop.app.capture_run import capture_feed

@@ -1,7 +1,12 @@
-"""Kafka's client, wrapped: topics, records, and a producer that neither loses nor repeats.
+"""Kafka's client, wrapped: topics, records, and producers that neither lose nor repeat.
 
-The producer is idempotent and never gives up on a message by itself: while a broker is away it
-waits, its queue is bounded, and who fills it has to wait too.
+The producer is idempotent, its queue is bounded, and who fills it has to wait. Another one writes
+transactions. Consumers see only what was committed.
+
+A broker knows a message that is sent again by what it remembers of the producer, and when it
+starts it forgets producers whose last record is stamped more than a day ago. Ours carry event
+time, of any year: so a producer that lost its brokers is given up, and whoever opens the next one
+looks first what the topics hold.
 """
 
 import logging
@@ -12,6 +17,7 @@ from typing import Any
 
 from tickloop.core.clock import monotonic_ns, sleep
 from tickloop.core.errors import SinkAwayError, SinkError
+from tickloop.tickerplant.sinks.kafka_probe import probe
 
 _LOG = logging.getLogger("tickloop.kafka")
 _LOG.addHandler(logging.NullHandler())
@@ -25,6 +31,9 @@ _TOPIC = {
     "message.timestamp.after.max.ms": str(2**63 - 1),
     "message.timestamp.type": "CreateTime",
 }
+_STEP_S = 0.1  # how long a lost broker may go unnoticed
+# Between the broker's least and most; while one is open, readers of its partitions wait.
+_TRANSACTION_MS = 60_000
 Partition = tuple[str, int]
 
 
@@ -70,8 +79,7 @@ def _told(bus: Bus, what: str) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise SinkAwayError(
-            f"Kafka at {bus.bootstrap}: {what} failed ({_text(error)}); is the broker up?"
-            " `tickloop status` tells of those started here"
+            f"Kafka at {bus.bootstrap}: {what} failed ({_text(error)}): {probe(bus.bootstrap)}"
         ) from error
 
 
@@ -164,8 +172,8 @@ class BusProducer:
         )  # fmt: skip
 
     def _on_error(self, error: Any) -> None:
-        if error.fatal():
-            self._failure = error.str()
+        if error.fatal() or _is_lost(error):
+            self._failure = self._failure or error.str()
 
     def send(
         self, topic: str, partition: int, value: bytes, *, key: bytes | None, time_ms: int,
@@ -198,13 +206,20 @@ class BusProducer:
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything is delivered; False if that took too long."""
-        left: int = self._producer.flush(timeout_s)
+        deadline = monotonic_ns() + int(timeout_s * 1e9)
+        while self._producer.flush(_STEP_S):
+            self._check()
+            if monotonic_ns() > deadline:
+                return False
         self._check()
-        return left == 0
+        return True
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise SinkAwayError(f"Kafka at {self._bus.bootstrap} refused rows: {self._failure}")
+            raise SinkAwayError(
+                f"Kafka at {self._bus.bootstrap} took no more rows: {self._failure}; they are sent"
+                " again once it is known which of them arrived"
+            )
 
     def close(self) -> None:
         """Drop what was not delivered: whoever sent it has it still."""
@@ -212,11 +227,129 @@ class BusProducer:
         self._producer.flush(1.0)
 
 
+def _is_lost(error: Any) -> bool:
+    from confluent_kafka import KafkaError
+
+    return bool(error.code() == KafkaError._ALL_BROKERS_DOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to be sent."""
+
+    topic: str
+    partition: int
+    value: bytes
+    key: bytes | None
+    time_ms: int
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class BusTransactions:
+    """Sends records that readers see all at once or never; one writer a name.
+
+    Making one ends what another of that name left open, and shuts that one out.
+    """
+
+    def __init__(self, bus: Bus, name: str, *, compression: str, timeout_s: float) -> None:
+        from confluent_kafka import Producer
+
+        self._bus = bus
+        self._name = name
+        self._timeout_s = timeout_s
+        self._failure: str | None = None
+        self._producer = Producer(
+            {
+                **bus.config(
+                    compression_codec=compression, linger_ms=0, batch_size=_BATCH_BYTES,
+                    transaction_timeout_ms=_TRANSACTION_MS,
+                ),
+                "transactional.id": name, "message.max.bytes": 8 << 20,
+                "error_cb": self._on_error,
+            }
+        )  # fmt: skip
+        self._ask(self._producer.init_transactions)
+
+    def send(self, records: Iterable[Outgoing]) -> None:
+        """Write one transaction and wait until it is committed.
+
+        SinkAwayError: nothing of it is seen, and this object is of no use any more. SinkError:
+        another writer took over.
+        """
+        self._ask(lambda _: self._producer.begin_transaction())
+        for each in records:
+            self._queue(each)
+        while self._producer.flush(_STEP_S):
+            self._check()
+        self._check()
+        self._ask(self._producer.commit_transaction)
+
+    def _on_error(self, error: Any) -> None:
+        if _is_lost(error):
+            self._failure = error.str()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise SinkAwayError(
+                f"Kafka at {self._bus.bootstrap}: transaction {self._name!r} is given up"
+                f" ({self._failure}); it is written again as a whole"
+            )
+
+    def _queue(self, record: Outgoing) -> None:
+        def produce(_: float) -> None:
+            self._producer.produce(
+                record.topic, record.value, record.key, record.partition,
+                timestamp=record.time_ms, headers=list(record.headers),
+            )  # fmt: skip
+
+        while True:
+            try:
+                return self._ask(produce)
+            except BufferError:
+                self._producer.poll(_STEP_S)
+                self._check()
+
+    def _ask(self, what: Callable[[float], None]) -> None:
+        """Ask again while that may help, up to the time-out."""
+        from confluent_kafka import KafkaException
+
+        deadline = monotonic_ns() + int(self._timeout_s * 1e9)
+        while True:
+            left = (deadline - monotonic_ns()) / 1e9
+            try:
+                return what(max(left, 0.1))
+            except KafkaException as error:
+                told = error.args[0]
+                if self._is_shut_out(told):
+                    raise SinkError(
+                        f"Kafka at {self._bus.bootstrap}: another sink took over"
+                        f" {self._name!r}: one sink a prefix; end one of the two"
+                    ) from error
+                if not told.retriable() or left <= 0:
+                    raise SinkAwayError(
+                        f"Kafka at {self._bus.bootstrap}: transaction {self._name!r} failed"
+                        f" ({_text(error)}); it is written again as a whole"
+                    ) from error
+            sleep(0.05)
+
+    @staticmethod
+    def _is_shut_out(error: Any) -> bool:
+        from confluent_kafka import KafkaError
+
+        return error.code() in (
+            KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Let go; a transaction that is open ends with the next writer of the name."""
+        self._producer.purge()
+
+
 # Consuming
 
 
 class BusConsumer:
-    """Reads records of partitions that it is told; belongs to no group."""
+    """Reads committed records of partitions that it is told; belongs to no group."""
 
     def __init__(self, bus: Bus, *, queue_mib: int = 64) -> None:
         from confluent_kafka import Consumer
@@ -227,11 +360,13 @@ class BusConsumer:
                 **bus.config(
                     group_id="tickloop", enable_auto_commit=False, auto_offset_reset="error",
                     queued_max_messages_kbytes=queue_mib << 10, fetch_wait_max_ms=20,
-                    enable_partition_eof=False,
+                    enable_partition_eof=True, isolation_level="read_committed",
                 ),
                 "allow.auto.create.topics": False,
             }
         )  # fmt: skip
+        # The end that each partition was last read to: what ends a transaction is no record.
+        self.ended: dict[Partition, int] = {}
 
     def topics(self) -> dict[str, int]:
         """List topics and how many partitions each has."""
@@ -263,6 +398,7 @@ class BusConsumer:
         """Read these partitions from these offsets on, and no others."""
         from confluent_kafka import TopicPartition
 
+        self.ended = {}
         with _told(self._bus, "subscribing"):
             self._consumer.assign(
                 [TopicPartition(topic, number, at) for (topic, number), at in offsets.items()]
@@ -284,6 +420,8 @@ class BusConsumer:
         if error is not None:
             if error.code() == KafkaError._AUTO_OFFSET_RESET:
                 raise SinkError(f"Kafka at {self._bus.bootstrap}: {error.str()}")
+            if error.code() == KafkaError._PARTITION_EOF:
+                self.ended[message.topic(), message.partition()] = message.offset()
             return None  # the client goes on by itself
         return Record(
             message.topic(), message.partition(), message.offset(), message.timestamp()[1],
@@ -291,20 +429,46 @@ class BusConsumer:
         )  # fmt: skip
 
     def read_at(self, offsets: Mapping[Partition, int], timeout_s: float = 30.0) -> list[Record]:
-        """Read the one record at or after each offset."""
-        if not offsets:
-            return []
-        self.assign(offsets)
+        """Read the one record at or after each offset; none where there is none any more."""
         found: dict[Partition, Record] = {}
+        for record in self._to_ends(offsets, timeout_s, found.keys):
+            found.setdefault((record.topic, record.partition), record)
+        return list(found.values())
+
+    def _to_ends(
+        self, offsets: Mapping[Partition, int], timeout_s: float,
+        enough: Callable[[], Collection[Partition]],
+    ) -> Iterator[Record]:  # fmt: skip
+        """Read partitions to their ends, but those of which it is enough."""
+        if not offsets:
+            return
+        self.assign(offsets)
         deadline = monotonic_ns() + int(timeout_s * 1e9)
-        while len(found) < len(offsets):
-            for record in self.poll(0.2):
-                found.setdefault((record.topic, record.partition), record)
+        while left := set(offsets) - set(self.ended) - set(enough()):
+            yield from self.poll(0.2, 1000)
             if monotonic_ns() > deadline:
                 raise SinkAwayError(
-                    f"Kafka at {self._bus.bootstrap}: {len(offsets) - len(found)} of"
-                    f" {len(offsets)} partitions gave no record within {timeout_s:.0f} s"
+                    f"Kafka at {self._bus.bootstrap}: {len(left)} of {len(offsets)} partitions"
+                    f" gave no record within {timeout_s:.0f} s"
                 )
+
+    def last(
+        self, bounds: Mapping[Partition, tuple[int, int]], timeout_s: float = 30.0
+    ) -> list[Record]:
+        """Read each partition's last record, if it has one."""
+        found: dict[Partition, Record] = {}
+        window = 1
+        left = {where: each for where, each in bounds.items() if each[1] > each[0]}
+        while left:
+            starts = {where: max(low, high - window) for where, (low, high) in left.items()}
+            for record in self._to_ends(starts, timeout_s, lambda: _at_last(found, bounds)):
+                found[record.topic, record.partition] = record
+            # Nothing but the ends of transactions: look further back.
+            left = {
+                where: each for where, each in left.items()
+                if where not in found and starts[where] > each[0]
+            }  # fmt: skip
+            window *= 16
         return list(found.values())
 
     def read_all(self, topic: str, timeout_s: float = 60.0) -> list[Record]:
@@ -312,16 +476,14 @@ class BusConsumer:
         low, high = self.bounds(topic, 0)
         if low == high:
             return []
-        self.assign({(topic, 0): low})
-        found: list[Record] = []
-        deadline = monotonic_ns() + int(timeout_s * 1e9)
-        # What was compacted away leaves no record at the end: its last offset is never missing.
-        while not found or found[-1].offset < high - 1:
-            found += self.poll(0.2, 10_000)
-            if monotonic_ns() > deadline:
-                raise SinkAwayError(f"Kafka at {self._bus.bootstrap}: {topic} cannot be read")
-        return found
+        return list(self._to_ends({(topic, 0): low}, timeout_s, tuple))
 
     def close(self) -> None:
         """Let go."""
         self._consumer.close()
+
+
+def _at_last(
+    found: Mapping[Partition, Record], bounds: Mapping[Partition, tuple[int, int]]
+) -> list[Partition]:
+    return [where for where, record in found.items() if record.offset >= bounds[where][1] - 1]

@@ -4,13 +4,13 @@ A row may go out when every partition has told of its seq: what is silent holds 
 because progress records reach every partition.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from tickloop.core.batch import Batch, Slice, concatenate
-from tickloop.core.interleave import interleave
+from tickloop.core.batch import Batch, concatenate
+from tickloop.core.schema import CLOCK
+from tickloop.tickerplant.journal_tail import Chunk
 from tickloop.tickerplant.sinks.envelope import NO_SEQ
+from tickloop.tickerplant.sinks.kafka_client import Partition
 from tickloop.tickerplant.sinks.kafka_reader import Delivery, KafkaReader
 
 
@@ -18,13 +18,12 @@ class Merge:
     """Holds deliveries until their turn."""
 
     def __init__(self, reader: KafkaReader) -> None:
+        """The reader has begun; what it was told of before is not waited for."""
         self._reader = reader
         self._held: dict[str, list[Batch]] = {}
         # What was added here; the reader may be ahead.
-        self._told = {
-            (name, shard): NO_SEQ
-            for name, sent in reader.tables.items()
-            for shard in range(sent.shards)
+        self._told: dict[Partition, int] = {
+            where: reader.through(where) for where in reader.partitions
         }
         self.rows_held = 0
         self.through = NO_SEQ  # everything up to here went out
@@ -32,36 +31,33 @@ class Merge:
     def add(self, delivery: Delivery) -> None:
         """Take what arrived, as it was in the log."""
         header = delivery.message.header
-        self._told[delivery.table, header.shard] = header.through
+        self._told[self._reader.topic(delivery.table), header.shard] = header.through
         if len(delivery.message.rows):
             rows = self._reader.surface(delivery)
             self._held.setdefault(delivery.table, []).append(rows)
             self.rows_held += len(rows)
+        if len(delivery.message.clocks):
+            self._held.setdefault(CLOCK.name, []).append(delivery.message.clocks)
 
-    def ready(self) -> dict[str, Batch]:
-        """Give each table's rows that every partition has told of, in seq order."""
-        self.through = min(self._told.values(), default=NO_SEQ)
-        found = {}
-        for table, batches in list(self._held.items()):
-            joined = _sorted(concatenate(batches))
+    def ready(self) -> Chunk | None:
+        """Give what every partition has told of, a batch a table in seq order; None if nothing."""
+        after, self.through = self.through, min(self._told.values(), default=NO_SEQ)
+        if self.through <= after:
+            self.through = after
+            return None
+        found = []
+        for table in list(self._held):
+            joined = _sorted(concatenate(self._held.pop(table)))
+            if table == CLOCK.name:  # every partition tells of the clock
+                joined = _once(joined)
             cut = int(np.searchsorted(joined.columns["seq"], self.through, side="right"))
             if cut:
-                found[table] = _rows(joined, 0, cut)
+                found.append(_rows(joined, 0, cut))
+            if cut < len(joined):
+                self._held[table] = [_rows(joined, cut, len(joined))]
+            if table != CLOCK.name:
                 self.rows_held -= cut
-            rest = _rows(joined, cut, len(joined))
-            self._held[table] = [rest]
-            if not len(rest):
-                del self._held[table]
-        return found
-
-    def slice(self) -> Slice:
-        """Give what is ready as one slice; `_place` is the rank in the plant's order."""
-        batches = []
-        for rows in self.ready().values():
-            columns = dict(rows.columns)
-            columns["_place"] = columns.pop("seq")
-            batches.append(Batch(rows.table, columns))
-        return interleave(batches) if batches else Slice(())
+        return Chunk(after, self.through, tuple(found))
 
 
 def _sorted(rows: Batch) -> Batch:
@@ -69,22 +65,10 @@ def _sorted(rows: Batch) -> Batch:
     return Batch(rows.table, {name: values[order] for name, values in rows.columns.items()})
 
 
+def _once(rows: Batch) -> Batch:
+    _, first = np.unique(rows.columns["seq"], return_index=True)
+    return Batch(rows.table, {name: values[first] for name, values in rows.columns.items()})
+
+
 def _rows(rows: Batch, first: int, last: int) -> Batch:
     return Batch(rows.table, {name: values[first:last] for name, values in rows.columns.items()})
-
-
-def merged(reader: KafkaReader, *, rows_at_a_time: int) -> Iterator[Slice]:
-    """Yield everything up to the topics' present ends as slices in the plant's order."""
-    merge = Merge(reader)
-    enough = rows_at_a_time
-    for delivery in reader.until(reader.ends()):
-        merge.add(delivery)
-        if merge.rows_held >= enough:
-            found = merge.slice()
-            # What a slow partition holds back is not sorted again and again.
-            enough = merge.rows_held + max(rows_at_a_time, merge.rows_held)
-            if found.rows:
-                yield found
-    found = merge.slice()
-    if found.rows:
-        yield found

@@ -1,7 +1,7 @@
 """Read a plant's rows from Kafka alone: in order, each once, with gaps found from the bytes."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,21 +13,14 @@ from tickloop.core.errors import SinkAwayError, SinkError
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import Kind
 from tickloop.core.symbols import Symbols
-from tickloop.tickerplant.sinks.envelope import NO_SEQ, Message, decode, read_header
+from tickloop.tickerplant.sinks.envelope import NO_SEQ, Header, Message, decode, read_header
 from tickloop.tickerplant.sinks.inside import surface
 from tickloop.tickerplant.sinks.kafka_client import Bus, BusConsumer, Partition, Record
 from tickloop.tickerplant.sinks.kafka_names import Names, SentTable, read_symbol, read_table
+from tickloop.tickerplant.sinks.kafka_start import Start
 
 _ASK_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where to begin: the first row after `seq`, or with a time, or an offset; else the first."""
-
-    seq: int | None = None
-    time: int | None = None  # the plant's, in nanoseconds since 2000
-    offset: int | None = None  # of every partition
+_AHEAD_MAX = 64  # messages a partition that wait for one before them
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +36,12 @@ class KafkaReader:
     """Reads some tables of one plant; symbols get ids of the reader's own."""
 
     def __init__(
-        self, bus: Bus, prefix: str, *, tables: str = "", symbols: Symbols, is_strict: bool = True
+        self, bus: Bus, prefix: str, *, tables: str = "", symbols: Symbols, is_strict: bool = True,
+        without: Collection[str] = (),
     ) -> None:  # fmt: skip
-        """`tables` are names divided by spaces; empty means all. SinkError if one is not there.
+        """`tables` are names divided by spaces; empty means all but those of `without`.
+
+        SinkError if one is not there.
 
         A strict reader refuses to go on where a message is missing; else that is left to others.
         """
@@ -57,15 +53,21 @@ class KafkaReader:
         self.instruments = Instruments()
         # Rows by table that came again and were passed over.
         self.repeated_rows: Counter[str] = Counter()
+        # Rows by table that another plant wrote, passed over where messages may be missing too.
+        self.foreign_rows: Counter[str] = Counter()
         self._ids = np.empty(0, dtype=np.int32)  # the plant's id -> ours
         self._through: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
+        self.readings = 0  # of the symbols' topic
         self._start = Start()
-        self.tables = self._read_tables(tables)
+        self._pending: deque[Record] = deque()
+        # Messages that came before the one that they follow, by what they follow.
+        self._ahead: dict[Partition, dict[int, Record]] = {}
+        self.tables = self._read_tables(tables, without)
         self._read_symbols()
         self._table_of = {self._names.table(name): name for name in self.tables}
 
-    def _read_tables(self, wanted: str) -> dict[str, SentTable]:
+    def _read_tables(self, wanted: str, without: Collection[str]) -> dict[str, SentTable]:
         topics = self._consumer.topics()
         if self._names.tables not in topics:
             raise SinkError(
@@ -83,7 +85,7 @@ class KafkaReader:
                 f"Kafka at {self._bus.bootstrap} has no table {missing[0]!r} under"
                 f" {self._names.prefix!r}; it has {', '.join(known)}"
             )
-        names = wanted.split() or list(known)
+        names = wanted.split() or [name for name in known if name not in without]
         return {name: known[name] for name in names if self._names.table(name) in topics}
 
     def _read_symbols(self) -> None:
@@ -99,6 +101,16 @@ class KafkaReader:
             ids[symbol.id] = own = self.symbols.id(symbol.name)
             self.instruments.declare(own, price_unit=symbol.price_unit, size_unit=symbol.size_unit)
         self._ids = ids
+        self.readings += 1
+
+    def topic(self, table: str) -> str:
+        """Name a table's topic."""
+        return self._names.table(table)
+
+    @property
+    def plant(self) -> int:
+        """The plant that writes these topics."""
+        return next(iter(self.tables.values())).plant
 
     # Where to begin
 
@@ -123,9 +135,25 @@ class KafkaReader:
         elif self._start.offset is not None:
             wanted = self._start.offset
             found = {where: min(max(wanted, low), high) for where, (low, high) in bounds.items()}
-        self._through = {}
+        self._through = self._told_before(bounds, found)
         self._next = found
+        self._pending.clear()
+        self._ahead.clear()
         self._consumer.assign(found)
+
+    def _told_before(
+        self, bounds: Mapping[Partition, tuple[int, int]], starts: Mapping[Partition, int]
+    ) -> dict[Partition, int]:
+        """Find out what the first messages to come have to follow."""
+        read = {where: each for where, each in bounds.items() if starts[where] >= each[1]}
+        told = {
+            (record.topic, record.partition): read_header(record.value or b"").through
+            for record in self._consumer.last(read)
+        }
+        if self._start.seq is not None:
+            return {where: max(told.get(where, NO_SEQ), self._start.seq) for where in bounds}
+        begun = {where: NO_SEQ for where in bounds if starts[where] == 0}
+        return begun | told
 
     def _by_time(
         self, bounds: Mapping[Partition, tuple[int, int]], time: int
@@ -146,11 +174,14 @@ class KafkaReader:
             middles = {
                 where: (low + high) // 2 for where, (low, high) in spans.items() if low < high
             }
+            past = dict.fromkeys(middles, 0)  # nothing after a middle is as good as past it
             for record in self._consumer.read_at(middles):
-                where = (record.topic, record.partition)
-                low, high = spans[where]
-                is_past = read_header(record.value or b"").through > seq
-                spans[where] = (low, middles[where]) if is_past else (record.offset + 1, high)
+                if read_header(record.value or b"").through <= seq:
+                    past[record.topic, record.partition] = record.offset + 1
+            for where, after in past.items():
+                spans[where] = (
+                    (after, spans[where][1]) if after else (spans[where][0], middles[where])
+                )
         return {where: low for where, (low, _) in spans.items()}
 
     def ends(self) -> dict[Partition, int]:
@@ -160,19 +191,29 @@ class KafkaReader:
     # Reading
 
     def poll(self, timeout_s: float = 0.1) -> list[Delivery]:
-        """Give what is new; empty if nothing came in time."""
-        found = []
-        for record in self._consumer.poll(timeout_s):
-            delivery = self._deliver(record)
+        """Give what is new; empty if nothing came in time.
+
+        SinkAwayError leaves nothing out: the next call begins with what this one was given.
+        """
+        if not self._pending:
+            self._pending.extend(self._consumer.poll(timeout_s))
+        found: list[Delivery] = []
+        while self._pending:
+            record = self._pending[0]
+            try:
+                found += self._in_order(record)
+            except SinkAwayError:
+                if found:
+                    break
+                raise
             self._next[record.topic, record.partition] = record.offset + 1
-            if delivery is not None:
-                found.append(delivery)
+            self._pending.popleft()
         return found
 
     def until(self, ends: Mapping[Partition, int], idle_s: float = _ASK_S) -> Iterator[Delivery]:
         """Give everything up to these offsets; SinkAwayError if nothing comes for long."""
         last = monotonic_ns()
-        while any(self._next[where] < end for where, end in ends.items()):
+        while any(self._reached(where) < end for where, end in ends.items()):
             found = self.poll(0.2)
             if found:
                 last = monotonic_ns()
@@ -182,36 +223,72 @@ class KafkaReader:
                     " there"
                 )
             yield from found
+        for where in [where for where, ahead in self._ahead.items() if ahead]:
+            raise self._missing(where, next(iter(self._ahead[where].values())))
+
+    def _reached(self, where: Partition) -> int:
+        ended = self._consumer.ended.get(where, 0)
+        return max(self._next[where], 0 if self._pending else ended)
 
     def through(self, where: Partition) -> int:
         """Give the seq up to which everything of a partition was delivered."""
         return self._through.get(where, NO_SEQ)
+
+    def _in_order(self, record: Record) -> list[Delivery]:
+        """Deliver a record and those that waited for it, or let it wait."""
+        where = (record.topic, record.partition)
+        known = self._through.get(where)
+        header = read_header(record.value or b"")
+        table = self._table_of[record.topic]
+        if header.plant != self.tables[table].plant:
+            self._note_foreign(record, header, table)
+            return []
+        follows = header.previous
+        ahead = self._ahead.setdefault(where, {})
+        if self._is_strict and known is not None and follows > known:
+            if len(ahead) >= _AHEAD_MAX:
+                raise self._missing(where, record)
+            ahead[follows] = record
+            return []
+        found = [self._deliver(record)]
+        while ahead and (least := min(ahead)) <= self._through[where]:
+            found.append(self._deliver(ahead.pop(least)))
+        return [each for each in found if each is not None]
+
+    def _note_foreign(self, record: Record, header: Header, table: str) -> None:
+        if self._is_strict:
+            raise SinkError(
+                f"topic {record.topic}, partition {record.partition}, offset {record.offset}: rows"
+                f" of plant {header.plant:x} seen, of {self.tables[table].plant:x} expected: a"
+                " topic has one writer; `tickloop kafka verify` counts what"
+            )
+        self.foreign_rows[table] += header.rows
+
+    def _missing(self, where: Partition, record: Record) -> SinkError:
+        follows = read_header(record.value or b"").previous
+        return SinkError(
+            f"topic {where[0]}, partition {where[1]}, offset {record.offset}: rows after seq"
+            f" {follows} seen, after {self.through(where)} expected: a message is missing;"
+            " `tickloop kafka verify` counts what"
+        )
 
     def _deliver(self, record: Record) -> Delivery | None:
         where = (record.topic, record.partition)
         table = self._table_of[record.topic]
         message = decode(record.value or b"", self.tables[table].table)
         header = message.header
-        known = self._through.get(where)
-        if known is None:
-            known = header.previous
-        if header.previous > known and self._is_strict:
-            raise SinkError(
-                f"topic {record.topic}, partition {record.partition}, offset {record.offset}: rows"
-                f" after seq {header.previous} seen, after {known} expected: a message is missing;"
-                " `tickloop kafka verify` counts what"
-            )
-        self._through[where] = max(known, header.through)
+        known = self._through.get(where, header.previous)
         floor = max(known, NO_SEQ if self._start.seq is None else self._start.seq)
         rows, repeated = _after(message.rows, known)
-        self.repeated_rows[table] += repeated
         rows, _ = _after(rows, floor)
         clocks, _ = _after(message.clocks, floor)
         if self._start.time is not None:
             rows, clocks = (_since(each, self._start.time) for each in (rows, clocks))
+        own = self._with_own_ids(rows)
+        self.repeated_rows[table] += repeated
+        self._through[where] = max(known, header.through)
         if header.through <= floor and not len(rows):
             return None
-        own = self._with_own_ids(rows)
         return Delivery(table, Message(header, own, clocks), record.offset)
 
     def _with_own_ids(self, rows: Batch) -> Batch:

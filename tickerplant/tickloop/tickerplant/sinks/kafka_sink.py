@@ -27,6 +27,8 @@ from tickloop.tickerplant.sinks.kafka_client import (
     Bus,
     BusConsumer,
     BusProducer,
+    BusTransactions,
+    Outgoing,
     Partition,
     Record,
     ensure_topics,
@@ -58,6 +60,7 @@ class KafkaSettings:
     linger_ms: float
     progress_ms: float  # how long a silent partition is left without a progress record
     replication: int
+    ledgers: str = ""  # tables that are sent in transactions, of those that exist
 
 
 @dataclass(slots=True)
@@ -89,8 +92,11 @@ class KafkaSink:
         self._tables = bus_tables(catalog, settings.tables)
         json_names = settings.json_tables.split()
         self._json = [table for table in catalog if table.name in json_names]
+        ledgers = settings.ledgers.split()
+        self._ledgers = {table.name for table in self._tables if table.name in ledgers}
         self._shards = Shards(symbols, settings.shards)
         self._producer: BusProducer | None = None
+        self._transactions: BusTransactions | None = None
 
     @property
     def target(self) -> str:
@@ -108,12 +114,20 @@ class KafkaSink:
         ensure_topics(
             settings.bus, topics, compacted=names.dictionaries, replication=settings.replication
         )
+        if self._ledgers:
+            # Shuts another sink out, and ends what it left open, before the ends are looked for.
+            self._transactions = BusTransactions(
+                settings.bus, f"{settings.prefix}{self._plant:x}", timeout_s=_FLUSH_S,
+                compression=settings.compression,
+            )  # fmt: skip
         self._dictionary = Dictionary(self._symbols, settings.shards)
         self._told = self._recover()
         self._under_way: deque[_UnderWay] = deque()
         self._streams = {_stream(where): seq for where, seq in self._told.items()}
         self._progress_ns = monotonic_ns()
+        self._together: list[Outgoing] = []
         start = self._start(cursor)
+        self._through = start
         self._seq, self._rows = start, 0
         self._producer = BusProducer(
             settings.bus, compression=settings.compression, queue_mib=settings.queue_mib,
@@ -141,29 +155,26 @@ class KafkaSink:
                 for shard in range(self._settings.shards)
             ]
             told = dict.fromkeys(wheres, NO_SEQ)
-            last = {
-                where: high - 1
-                for where in wheres
-                for low, high in [consumer.bounds(*where)]
-                if high > low
-            }
-            for record in consumer.read_at(last):
-                told[record.topic, record.partition] = self._through(record)
-            self._check_still(consumer, last)
+            bounds = {where: consumer.bounds(*where) for where in wheres}
+            for record in consumer.last(bounds):
+                told[record.topic, record.partition] = self._told_by(record)
+            self._check_still(consumer, bounds)
             return told | self._recover_json(consumer)
         finally:
             consumer.close()
 
-    def _check_still(self, consumer: BusConsumer, last: Mapping[Partition, int]) -> None:
+    def _check_still(
+        self, consumer: BusConsumer, bounds: Mapping[Partition, tuple[int, int]]
+    ) -> None:
         """See that nobody writes: a sink that was killed may have had messages on their way."""
-        moved = [where for where, at in last.items() if consumer.bounds(*where)[1] != at + 1]
+        moved = [where for where, each in bounds.items() if consumer.bounds(*where) != each]
         if moved:
             raise SinkAwayError(
                 f"topic {moved[0][0]} grows while it is opened: another sink, or the last words of"
                 " one that was killed; it is looked at again"
             )
 
-    def _through(self, record: Record) -> int:
+    def _told_by(self, record: Record) -> int:
         try:
             header = read_header(record.value or b"")
         except WireError as error:
@@ -180,13 +191,8 @@ class KafkaSink:
         for table in self._json:
             topic = self._names.rows(table.name)
             told |= {(topic, shard): NO_SEQ for shard in range(self._settings.shards)}
-        last = {
-            where: high - 1
-            for where in told
-            for low, high in [consumer.bounds(*where)]
-            if high > low
-        }
-        for record in consumer.read_at(last):
+        bounds = {where: consumer.bounds(*where) for where in told}
+        for record in consumer.last(bounds):
             told[record.topic, record.partition] = int(json.loads(record.value or b"{}")["seq"])
         return told
 
@@ -229,8 +235,43 @@ class KafkaSink:
             self._send_table(table, chunk.table(table.name), stretch, mark, tell_all=is_due)
         for rows in self._json_batches(chunk):
             self._send_json(rows, mark)
+        self._through = chunk.through
+        self._commit()
         mark.done()
         self._poll(0.0)
+
+    def _commit(self) -> None:
+        """Let readers see the ledgers' rows of a chunk, which holds whole publications."""
+        if self._together:
+            assert self._transactions is not None, "ledgers are sent in transactions"
+            self._transactions.send(self._together)
+            self._together = []
+
+    def settle(self) -> bool:
+        """Tell silent partitions how far the log goes, as nothing more comes."""
+        mark = _UnderWay(self._through, 0)
+        for table in self._tables:
+            for shard in range(self._shards.count):
+                if self._told[self._names.table(table.name), shard] < self._through:
+                    self._send_progress(table, shard, mark)
+        self._commit()
+        mark.done()
+        if mark.told:
+            self._under_way.append(mark)
+        self._poll(0.0)
+        return not self._under_way
+
+    def _send_progress(self, table: Table, shard: int, mark: _UnderWay) -> None:
+        """Tell a shard that no rows are between what it was told of and what was taken."""
+        where = (self._names.table(table.name), shard)
+        silence = Stretch(self._told[where], self._through, _NO_LONGS, _NO_LONGS)
+        cutter, none = self._cutter(table), _empty(table)
+        for piece in cutter.pieces(none, shard=shard, floats=0, stretch=silence):
+            self._send(table, shard, piece, mark)
+        self._told[where] = mark.told[_stream(where)] = self._through
+
+    def _cutter(self, table: Table) -> Cutter:
+        return Cutter(self._plant, schema_id(table), self._shards.count, self._settings.rows_max)
 
     def _json_batches(self, chunk: Chunk) -> list[Batch]:
         found = [chunk.table(table.name) for table in self._json]
@@ -265,7 +306,7 @@ class KafkaSink:
             rows, floats = inside(rows, self._dictionary.instruments)
             shards = self._shards.of(rows.columns["sym"])
             rows, ends = sorted_by_shard(rows, shards, self._shards.count)
-        cutter = Cutter(self._plant, schema_id(table), self._shards.count, self._settings.rows_max)
+        cutter = self._cutter(table)
         for shard, end in enumerate(ends):
             own = cut(rows, ends[shard - 1] if shard else 0, end)
             told = self._told[topic, shard]
@@ -276,16 +317,20 @@ class KafkaSink:
                 own = cut(own, int(sent), len(own))
             here = Stretch(told, stretch.through, stretch.times, stretch.seqs)
             for piece in cutter.pieces(own, shard=shard, floats=floats, stretch=here):
-                self._send(topic, shard, piece, mark)
+                self._send(table, shard, piece, mark)
             self._told[topic, shard] = stretch.through
             mark.told[_stream((topic, shard))] = stretch.through
 
-    def _send(self, topic: str, shard: int, piece: Piece, mark: _UnderWay) -> None:
+    def _send(self, table: Table, shard: int, piece: Piece, mark: _UnderWay) -> None:
+        topic, stamp = self._names.table(table.name), _stamp(piece.header.last_time)
+        headers = _headers(piece.header)
+        if table.name in self._ledgers:
+            self._together.append(Outgoing(topic, shard, piece.value, None, stamp, headers))
+            return
         mark.left += 1
         self._open_producer.send(
-            topic, shard, piece.value, key=None, time_ms=_stamp(piece.header.last_time),
-            done=mark.done, headers=_headers(piece.header),
-        )  # fmt: skip
+            topic, shard, piece.value, key=None, time_ms=stamp, done=mark.done, headers=headers
+        )
 
     def _send_json(self, rows: Batch, mark: _UnderWay) -> None:
         topic = self._names.rows(rows.table.name)
@@ -296,12 +341,16 @@ class KafkaSink:
             shard = shards[row]
             if seqs[row] <= self._told[topic, shard]:
                 continue
-            mark.left += 1
             symbol = int(rows.columns["sym"][row])
-            self._open_producer.send(
-                topic, shard, value, key=self._symbols.name(symbol).encode(errors="replace"),
-                time_ms=_stamp(times[row]), done=mark.done,
-            )  # fmt: skip
+            key = self._symbols.name(symbol).encode(errors="replace")
+            stamp = _stamp(times[row])
+            if rows.table.name in self._ledgers:
+                self._together.append(Outgoing(topic, shard, value, key, stamp))
+            else:
+                mark.left += 1
+                self._open_producer.send(
+                    topic, shard, value, key=key, time_ms=stamp, done=mark.done
+                )
             self._told[topic, shard] = seqs[row]
             mark.told[_stream((topic, shard))] = seqs[row]
 
@@ -339,6 +388,9 @@ class KafkaSink:
         if self._producer is not None:
             self._producer.close()
             self._producer = None
+        if self._transactions is not None:
+            self._transactions.close()
+            self._transactions = None
 
 
 def _nothing() -> None:
@@ -358,9 +410,9 @@ def _empty(table: Table) -> Batch:
     return Batch(table, dict.fromkeys(table.names, _NO_LONGS))
 
 
-def _headers(header: Header) -> list[tuple[str, bytes]]:
+def _headers(header: Header) -> tuple[tuple[str, bytes], ...]:
     """Repeat what people and tools look for; readers of ours take it from the message."""
-    return [
+    return (
         ("rows", str(header.rows).encode()), ("first_seq", str(header.first_seq).encode()),
         ("last_seq", str(header.last_seq).encode()), ("schema", f"{header.schema:x}".encode()),
-    ]  # fmt: skip
+    )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
+from tickloop.core.errors import SinkError
 from tickloop.core.schema import Kind
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.journal_reader import JournalReader
@@ -102,12 +103,21 @@ def _row_major(rows: Batch, names: _NameDigests) -> bytes:
 
 
 def verify(
-    bus: Bus, prefix: str, *, journal: Path, catalog: Catalog, symbols: Symbols, tables: str = ""
-) -> list[TableVerdict]:
-    """Read topics and journal to their present ends and compare them table by table."""
+    bus: Bus, prefix: str, *, journal: Path, catalog: Catalog, symbols: Symbols, plant: int,
+    tables: str = "",
+) -> list[TableVerdict]:  # fmt: skip
+    """Read topics and journal to their present ends and compare them table by table.
+
+    SinkError if the topics are of another plant than `plant`, whose journal it is.
+    """
     own = Symbols()
     reader = KafkaReader(bus, prefix, tables=tables, symbols=own, is_strict=False)
     try:
+        if reader.plant != plant:
+            raise SinkError(
+                f"topics {prefix}* at {bus.bootstrap} are of plant {reader.plant:x}, {journal} is"
+                f" of plant {plant:x}: check --prefix and --data, and [plant] name"
+            )
         sides = {name: _Side(sent.shards) for name, sent in reader.tables.items()}
         digests = _NameDigests(own)
         reader.begin()
@@ -121,11 +131,7 @@ def verify(
             for name, sent in reader.tables.items()
         }
         logged, waiting = _journal_sides(journal, catalog, symbols, reach)
-        return [
-            _verdict(name, logged[name], sides[name], reader.repeated_rows.get(name, 0),
-                     waiting[name])
-            for name in sides
-        ]  # fmt: skip
+        return [_verdict(name, logged[name], sides[name], reader, waiting[name]) for name in sides]
     finally:
         reader.close()
 
@@ -154,12 +160,15 @@ def _journal_sides(
     return sides, waiting
 
 
-def _verdict(name: str, logged: _Side, sent: _Side, repeated: int, waiting: int) -> TableVerdict:
+def _verdict(
+    name: str, logged: _Side, sent: _Side, reader: KafkaReader, waiting: int
+) -> TableVerdict:  # fmt: skip
     ours, theirs = logged.all_seqs(), sent.all_seqs()
+    repeated, foreign = reader.repeated_rows[name], reader.foreign_rows[name]
     return TableVerdict(
-        name, len(ours) + waiting, len(theirs) + repeated,
+        name, len(ours) + waiting, len(theirs) + repeated + foreign,
         lost=int(np.setdiff1d(ours, theirs).size), repeated=repeated,
-        foreign=int(np.setdiff1d(theirs, ours).size),
+        foreign=int(np.setdiff1d(theirs, ours).size) + foreign,
         is_equal=_agree(logged.digests, sent.digests), waiting=waiting,
     )  # fmt: skip
 

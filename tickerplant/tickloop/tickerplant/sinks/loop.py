@@ -99,7 +99,9 @@ class SinkLoop:
             coming: Future[Chunk | None] | None = None
             while True:
                 is_over = self._is_over(stop)
-                chunk = coming.result() if coming else self._tail.next(self._limit)
+                chunk = coming.result() if coming else None
+                # What was looked for ahead knew an earlier limit.
+                chunk = chunk or self._tail.next(self._limit)
                 # The next chunk is decoded, by kernels, while this one is sent.
                 coming = ahead.submit(self._tail.next, self._limit) if chunk else None
                 if chunk is not None:
@@ -111,8 +113,9 @@ class SinkLoop:
     def _is_finished(self, *, is_over: bool) -> bool:
         """Wait a little, as nothing is there to send; tell whether nothing will be."""
         self._sink.idle()
+        is_settled = is_over and self._sink.settle()
         self._keep()
-        if is_over and self._sink.taken().seq >= self._tail.seq:
+        if is_settled and self._sink.taken().seq >= self._tail.seq:
             return True
         if is_over and self._is_late():
             raise SinkAwayError(

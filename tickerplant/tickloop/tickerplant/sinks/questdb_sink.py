@@ -99,6 +99,10 @@ class QuestDbSink:
         else:
             sleep(0.001)
 
+    def settle(self) -> bool:
+        """Whatever waited was sent when nothing more came."""
+        return not self._waiting
+
     def _flush(self) -> None:
         assert self._sender is not None, "the sink is not open"
         before = self._taken.streams

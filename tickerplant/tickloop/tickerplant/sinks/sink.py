@@ -61,6 +61,10 @@ class Sink(Protocol):
         """Do what has to be done when there is nothing to send."""
         ...
 
+    def settle(self) -> bool:
+        """Do what has to be done when nothing more will come; tell whether all of it is done."""
+        ...
+
     def taken(self) -> Taken:
         """Say what was acknowledged."""
         ...
