@@ -53,10 +53,12 @@ class DirectAnswer:
         few = self.rows_read if limit is None else min(limit, self.rows_read)
         return self.plan.is_aggregate or few <= 1000
 
+    @traced("answer", found=lambda table: table.num_rows)
     def table(self) -> "pa.Table":
         """Give all rows."""
         import pyarrow as pa
 
+        note("mapped columns, without DuckDB")
         batches = list(self.batches(_WHOLE))
         return pa.Table.from_batches(batches) if batches else self._empty()
 
@@ -121,12 +123,11 @@ class DirectAnswer:
             self._check()
             yield self._gathered(found, starts, order[first : first + rows])
 
-    @traced("rows", found=lambda made: len(made[1]))
+    @traced("sort", found=lambda made: len(made[1]))
     def _sorted(self) -> tuple[list[Selection], Positions]:
         found = list(self._selected())
         offset, limit = self.wanted.offset, self.wanted.limit
         order = ordered(self.plan.keys, found, None if limit is None else offset + limit)
-        note("conditions on mapped columns, then sorted")
         return found, order[offset:]
 
     def _gathered(
@@ -173,7 +174,6 @@ class DirectAnswer:
         for found in self._selected():
             for one in made:
                 one.add(found)
-        note("conditions on mapped columns, block by block")
         arrays = []
         for out, one in zip(self.plan.outs, made, strict=True):
             value = one.value(out.type)

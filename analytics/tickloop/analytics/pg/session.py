@@ -92,7 +92,8 @@ class Session:
             return
         if self._skips:
             return
-        timer = self._timer()
+        # What only reads a message needs no clock.
+        timer = None if isinstance(message, Parse | Close) else self._timer()
         self._is_busy = True
         try:
             if isinstance(message, Query):
