@@ -169,3 +169,17 @@ def test_the_command_prints_a_table_or_json(root: Path) -> None:
     assert {step["name"] for step in found["steps"]} >= {"query", "filter", "group", "aggregate"}
     assert good("explain", "--sql", "--data", root, "--json", "select 1").json["language"] == "sql"
     tickloop("explain", "--data", root, "1+`a").refused("type")
+
+
+def test_sql_that_needs_no_duckdb_says_so(root: Path, rows: pd.DataFrame) -> None:
+    where = "FROM trade WHERE date = '2024-03-05' AND sym = 'S2'"
+    kept = rows[(rows["day"] == 1) & (rows["sym"] == 2)]
+    found = explain(root, f"SELECT price, size {where} ORDER BY seq")
+    (read,) = found.reads
+    assert (read.partitions, read.partitions_all) == (1, DAYS)
+    parts, answer, sort = found.steps
+    assert (parts.name, parts.rows_in, parts.rows_out) == ("parts", DAYS * ROWS, len(kept))
+    assert (answer.name, answer.how) == ("answer", "mapped columns, without DuckDB")
+    assert (found.rows, answer.rows_out, sort.name) == (len(kept), len(kept), "sort")
+    names = [step.name for step in explain(root, f"SELECT max(price), count(*) {where}").steps]
+    assert names == ["parts", "answer", "aggregate"]

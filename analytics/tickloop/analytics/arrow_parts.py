@@ -1,6 +1,6 @@
 """Parts as Arrow arrays over the same memory: fixed-width columns are never copied."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.generic]
 DATE = "date"
 _DICTIONARIES_MAX = 8
-_UNIX_DAYS = (EPOCH_DATE - date(1970, 1, 1)).days
+UNIX_DAYS = (EPOCH_DATE - date(1970, 1, 1)).days
 
 
 class Dictionaries:
@@ -26,6 +26,7 @@ class Dictionaries:
 
     def __init__(self) -> None:
         self._made: dict[int, tuple[Sequence[str], pa.Array]] = {}
+        self._ids: dict[int, tuple[Sequence[str], Mapping[str, list[int]]]] = {}
 
     def of(self, names: Sequence[str]) -> "pa.Array":
         """Give the Arrow array of a list of names."""
@@ -34,29 +35,59 @@ class Dictionaries:
             return known[1]
         import pyarrow as pa
 
-        # The empty name is the null symbol, also where a symbol file has it. Names that are no
-        # UTF-8 (kdb+ allows any bytes) are shown with replacement marks.
-        clean = [name.encode(errors="replace").decode() or None for name in names]
-        array = pa.array(clean, type=pa.string())
+        # The empty name is the null symbol, also where a symbol file has it.
+        array = pa.array([_shown(name) or None for name in names], type=pa.string())
         if len(self._made) >= _DICTIONARIES_MAX:
             self._made.clear()
         self._made[id(names)] = (names, array)
         return array
 
+    def ids(self, names: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        """Give the positions of every name that is shown, in ascending order."""
+        known = self._ids.get(id(names))
+        if known is not None and known[0] is names:
+            return known[1]
+        found: dict[str, list[int]] = {}
+        for position, name in enumerate(names):
+            found.setdefault(_shown(name), []).append(position)
+        if len(self._ids) >= _DICTIONARIES_MAX:
+            self._ids.clear()
+        self._ids[id(names)] = (names, found)
+        return found
+
+
+def _shown(name: str) -> str:
+    """Names that are no UTF-8 (kdb+ allows any bytes) are shown with replacement marks."""
+    return name if name.isascii() else name.encode(errors="replace").decode()
+
 
 def tables_of(
     table: Table, parts: Iterable[Part], *, with_date: bool, dictionaries: Dictionaries
-) -> list["pa.Table"]:
-    """Join parts to Arrow tables: one for each storage form that the parts have."""
+) -> list[tuple[object, "pa.Table"]]:
+    """Join parts to Arrow tables: one for each storage form that the parts have.
+
+    With each comes what is the same only for the same rows in the same place, while they live.
+    """
     import pyarrow as pa
 
     grouped: dict[tuple[object, ...], list[Any]] = {}
+    places: dict[tuple[object, ...], list[object]] = {}
     for part in parts:
         batch = _batch(table, part, with_date=with_date, dictionaries=dictionaries)
         names = (id(part.names_of(column.name)) for column in table.columns)
         key = (*names, *(str(field.type) for field in batch.schema))
         grouped.setdefault(key, []).append(batch)
-    return [pa.Table.from_batches(batches) for batches in grouped.values()]
+        places.setdefault(key, [key]).append(_place(part))
+    return [(places[key], pa.Table.from_batches(found)) for key, found in grouped.items()]
+
+
+def _place(part: Part) -> object:
+    """Say where a part's rows lie; a text is made anew each time."""
+    where = (
+        object() if isinstance(values, Text) else values.__array_interface__["data"]
+        for values in part.columns.values()
+    )
+    return part.session, part.rows, *where
 
 
 def _batch(
@@ -121,6 +152,6 @@ def _constant_date(part: Part) -> "pa.Array":
     """Make a date column of one run, so that it takes no memory however many rows there are."""
     import pyarrow as pa
 
-    day = None if part.session is None else (part.session - EPOCH_DATE).days + _UNIX_DAYS
+    day = None if part.session is None else (part.session - EPOCH_DATE).days + UNIX_DAYS
     value = pa.array([day], type=pa.int32()).cast(pa.date32())
     return pa.RunEndEncodedArray.from_arrays(pa.array([part.rows], type=pa.int64()), value)

@@ -5,10 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tickloop.analytics.trace import Reading, Step, Trace, tracing
 from tickloop.core.clock import monotonic_ns
+
+if TYPE_CHECKING:
+    from tickloop.analytics.sql import SqlSession
 
 _SQL_PREFIX = "s)"
 # q's own words are in lower case; these in capitals, or in lower case where q has no such word.
@@ -100,11 +103,16 @@ def _explain_q(root: Path, text: str) -> Explained:
 
 
 def _explain_sql(root: Path, text: str) -> Explained:
+    from tickloop.analytics.direct.answer import DirectAnswer
     from tickloop.analytics.sql import SqlSession
     from tickloop.tickerplant.database import Database
 
     session = SqlSession(Database(root))
     try:
+        answer = session.start(text)
+        answer.close()
+        if isinstance(answer, DirectAnswer):
+            return _explain_direct(session, text)
         session.query(_EXPLAINED + text)
         with tracing() as trace:
             started = monotonic_ns()
@@ -118,6 +126,17 @@ def _explain_sql(root: Path, text: str) -> Explained:
         steps += _plan(operator, 0)
     rows = next((step.rows_out or 0 for step in steps if step.name != "parts"), 0)
     return Explained("sql", text, rows, took / 1e6, _reads(trace), tuple(steps))
+
+
+def _explain_direct(session: "SqlSession", text: str) -> Explained:
+    """Run a statement that needs no DuckDB; its steps say so."""
+    session.query(text)
+    with tracing() as trace:
+        started = monotonic_ns()
+        found = session.query(text)
+        took = monotonic_ns() - started
+    steps = tuple(_steps(trace.root, 0))
+    return Explained("sql", text, found.num_rows, took / 1e6, _reads(trace), steps)
 
 
 def _reads(trace: Trace) -> tuple[Read, ...]:

@@ -9,12 +9,17 @@ for history and today's rows alike.
 import json
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tickloop.analytics.arrow_parts import DATE
+from tickloop.analytics.declared import Declared, Lent
+from tickloop.analytics.direct.answer import DirectAnswer
+from tickloop.analytics.direct.plan import Plan
+from tickloop.analytics.direct.road import Road
+from tickloop.analytics.direct.shape import Constant
 from tickloop.analytics.pruning import Node
+from tickloop.analytics.query_errors import query_error
 from tickloop.analytics.statement import Reading, reading
 from tickloop.analytics.views import Spelling, Views, as_duckdb
 from tickloop.core.errors import QueryError
@@ -39,6 +44,8 @@ _SETTINGS = (
 # Texts that a session keeps parsed, and up to what length.
 _KEPT = 256
 _KEPT_CHARACTERS = 4096
+# Rows that are looked at while every other client waits.
+_AT_ONCE_ROWS = 1 << 15
 _WHOLE_DIVISION = "SET GLOBAL integer_division = true"
 
 
@@ -49,23 +56,27 @@ class Answer:
     """
 
     def __init__(
-        self, connection: Any, relation: Any, tree: Node, tables: Mapping[str, Table], need: Reading
+        self, lent: Lent, relation: Any, tree: Node, tables: Mapping[str, Table], need: Reading
     ) -> None:
         self.tree = tree
         self.columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
-        self._connection = connection
+        self._lent = lent
         self._relation = relation
         self._tables = tables
         self._need = need
+        self._is_done = False
+        self._is_stopped = False
 
     def table(self) -> "pa.Table":
         """Run the statement to its end."""
         import duckdb
 
         try:
-            return self._relation.to_arrow_table()
+            found = self._relation.to_arrow_table()
         except duckdb.Error as error:
-            raise _query_error(error, self._tables, self._need) from error
+            raise query_error(error, self._tables, self._need) from error
+        self._is_done = True
+        return found
 
     def batches(self, rows: int) -> Iterator["pa.RecordBatch"]:
         """Run the statement as its rows are taken, `rows` of them at a time."""
@@ -75,15 +86,32 @@ class Answer:
             yield from self._relation.to_arrow_reader(rows)
         except (duckdb.Error, OSError) as error:
             # Arrow gives what DuckDB says in the middle of a stream as an OSError.
-            raise _query_error(error, self._tables, self._need) from error
+            raise query_error(error, self._tables, self._need) from error
+        self._is_done = True
 
     def interrupt(self) -> None:
-        """Stop the statement; taking its rows ends with QueryError."""
-        self._connection.interrupt()
+        """Stop the statement, unless it has ended; taking its rows ends with QueryError."""
+        if not self._is_done:
+            self._is_stopped = True
+            self._lent.connection.interrupt()
 
     def close(self) -> None:
-        """Let the snapshot go."""
-        self._connection.close()
+        """Let the snapshot go; views of a statement that ran to its end serve the next one."""
+        self._relation = None
+        if self._is_done and not self._is_stopped:
+            self._lent.give_back()
+        else:
+            self._lent.close()
+
+
+@dataclass(slots=True)
+class _Parsed:
+    """A statement that was understood; no plan makes it one for DuckDB."""
+
+    statement: str
+    tree: Node
+    need: Reading
+    plan: Plan | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +145,14 @@ class SqlSession:
         self._connection = duckdb.connect(":memory:")
         self._running = self._connection
         self._views = Views(spelling)
+        self._declared = Declared(self._connection, self._views)
+        self._road: Road | None = None
+        self._snapshot: Snapshot | None = None
+        self._moment: object = None
         self._starting = threading.Lock()
         self._defined: frozenset[str] = frozenset()
         self._functions: frozenset[str] = frozenset()
-        self._known: dict[str, tuple[str, Node, Reading]] = {}
+        self._known: dict[str, _Parsed | None] = {}
         caps = [f"SET threads = {threads:d}"] if threads else []
         caps += [_WHOLE_DIVISION] if whole_division else []
         if memory:
@@ -158,6 +190,7 @@ class SqlSession:
             self._defined |= frozenset(name.lower() for name in tables)
             self._functions |= frozenset(functions)
             self._known.clear()
+            self._declared.forget()
 
     def query(self, text: str) -> "pa.Table":
         """Run one SELECT, WITH, FROM, EXPLAIN, DESCRIBE or SHOW; give an Arrow table.
@@ -171,40 +204,121 @@ class SqlSession:
         finally:
             answer.close()
 
-    def start(self, text: str) -> Answer:
-        """Bind one statement to what the database holds now; nothing runs yet."""
+    def start(
+        self,
+        text: str,
+        values: Sequence[Constant] = (),
+        *,
+        spelled: Callable[[], str] | None = None,
+        direct: bool = True,
+    ) -> Answer | DirectAnswer:
+        """Bind one statement to what the database holds now; nothing runs yet.
+
+        `values` are those of its parameters; `spelled` gives the text with the values in their
+        places. Without `direct`, DuckDB answers whatever the statement is.
+        """
+        if direct:
+            with self._starting:
+                found = self._directly(text, values, self._pinned())
+            if found is not None:
+                return found
+        # Spelling may ask this session about types.
+        text = spelled() if spelled else text
+        with self._starting:
+            return self._bound(text, self._pinned())
+
+    def start_at_once(self, text: str, values: Sequence[Constant]) -> DirectAnswer | None:
+        """Start a statement that was asked before and takes microseconds; None for others.
+
+        Never waits: None as well where another statement is being started.
+        """
+        if text not in self._known or not self._starting.acquire(blocking=False):
+            return None
+        try:
+            found = self._directly(text, values, self._pinned())
+        finally:
+            self._starting.release()
+        is_quick = found is not None and found.is_short and found.rows_read <= _AT_ONCE_ROWS
+        return found if is_quick else None
+
+    def _directly(
+        self, text: str, values: Sequence[Constant], snapshot: Snapshot
+    ) -> DirectAnswer | None:
+        """Answer from the mapped columns, if the statement is as simple as that."""
         import duckdb
 
-        with self._starting:
-            snapshot = self.database.snapshot()
-            # What a query declares is temporary in its own connection, and goes with it.
-            connection = self._running = self._connection.cursor()
-            need = Reading({}, None)
-            try:
-                statement, tree, need = self._understood(connection, text)
-                self._declare(connection, snapshot, need)
-                relation = connection.sql(statement)
-                return Answer(connection, relation, tree, snapshot.tables, need)
-            except duckdb.Error as error:
-                connection.close()
-                raise _query_error(error, snapshot.tables, need) from error
-            except QueryError:
-                connection.close()
-                raise
+        try:
+            parsed = self._understood(text, snapshot)
+        except (duckdb.Error, QueryError):
+            # With its parameters open it may be no statement, or what is wrong is said later.
+            self._keep(text, None)
+            return None
+        if parsed is None or parsed.plan is None or self._road is None:
+            return None
+        return self._road.start(parsed.plan, parsed.tree, snapshot, values)
 
-    def _understood(self, connection: Any, text: str) -> tuple[str, Node, Reading]:
-        """Parse a statement and find what it reads; what is asked again is parsed once."""
-        known = self._known.get(text)
-        if known is not None:
+    def _bound(self, text: str, snapshot: Snapshot) -> Answer:
+        """Bind a statement in DuckDB."""
+        import duckdb
+
+        need = Reading({}, None)
+        try:
+            parsed = self._understood(text, snapshot) or self._parsed(text, snapshot)
+            need = parsed.need
+            lent = self._declared.lend(snapshot, need, self._defined)
+        except duckdb.Error as error:
+            raise query_error(error, snapshot.tables, need) from error
+        self._running = lent.connection
+        try:
+            relation = lent.connection.sql(parsed.statement)
+            return Answer(lent, relation, parsed.tree, snapshot.tables, need)
+        except duckdb.Error as error:
+            lent.close()
+            raise query_error(error, snapshot.tables, need) from error
+
+    def pinned(self) -> Snapshot:
+        """Give what the database holds now."""
+        with self._starting:
+            return self._pinned()
+
+    def _pinned(self) -> Snapshot:
+        """Pin what the database holds now; the same snapshot as before while nothing changed."""
+        moment = self.database.moment()
+        known = self._snapshot
+        # Other databases that are mounted tell of no moment.
+        if known is not None and moment == self._moment and not known.mounts:
             return known
-        statement = _single(text)
-        tree = _tree(connection, statement)
-        found = statement, tree, reading(tree, self._functions)
+        found = self.database.snapshot()
+        if known is None or known.tables != found.tables or known.fractional != found.fractional:
+            self._known.clear()
+        # What changed after the moment was read is found by the next look.
+        self._snapshot, self._moment = found, moment
+        return found
+
+    def _understood(self, text: str, snapshot: Snapshot) -> _Parsed | None:
+        """Parse a statement and find what it reads; what is asked again is parsed once."""
+        if text in self._known:
+            return self._known[text]
+        found = self._parsed(text, snapshot)
+        self._keep(text, found)
+        return found
+
+    def _keep(self, text: str, found: _Parsed | None) -> None:
         if len(text) <= _KEPT_CHARACTERS:
             if len(self._known) >= _KEPT:
                 self._known.clear()
             self._known[text] = found
-        return found
+
+    def _parsed(self, text: str, snapshot: Snapshot) -> _Parsed:
+        statement = _single(text)
+        tree = _tree(self._connection, statement)
+        need = reading(tree, self._functions)
+        if self._road is None:
+            found = self._connection.execute("SELECT keyword_name FROM duckdb_keywords()")
+            self._road = Road(self._views, frozenset(word for (word,) in found.fetchall()))
+        is_plain = _EXPLAIN.match(statement) is None
+        plan = self._road.plan(tree, snapshot) if is_plain else None
+        return _Parsed(statement, tree, need, plan)
 
     def shape(self, text: str) -> Shape:
         """Bind one statement over tables without rows; QueryError as for `start`."""
@@ -214,17 +328,18 @@ class SqlSession:
             snapshot = self.database.snapshot()
             need = Reading({}, None)
             try:
-                statement, tree, need = self._understood(connection, text)
+                parsed = self._understood(text, snapshot) or self._parsed(text, snapshot)
+                need = parsed.need
                 for name, table in snapshot.tables.items():
                     if name.lower() in need.filters:
                         self._views.declare_empty(connection, snapshot, table)
-                relation = connection.sql(statement)
+                relation = connection.sql(parsed.statement)
                 columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
                 # A limit gives columns of the same name others.
                 empty = relation.limit(0).to_arrow_table().rename_columns(relation.columns)
-                return Shape(columns, empty.schema, tree)
+                return Shape(columns, empty.schema, parsed.tree)
             except duckdb.Error as error:
-                raise _query_error(error, snapshot.tables, need) from error
+                raise query_error(error, snapshot.tables, need) from error
 
     def tree(self, text: str) -> Node:
         """Parse a statement to DuckDB's syntax tree, without looking at what it names."""
@@ -242,19 +357,8 @@ class SqlSession:
 
     def close(self) -> None:
         """Let the database go."""
+        self._declared.close()
         self._connection.close()
-
-    def _declare(self, connection: Any, snapshot: Snapshot, need: Reading) -> None:
-        """Make a view for every table that is named; for all, without rows, if one is unknown."""
-        known = {name.lower(): table for name, table in snapshot.tables.items()}
-        for name, found in need.filters.items():
-            if name in known:
-                self._views.declare(connection, snapshot, known[name], found, need.columns)
-        unknown = need.filters.keys() - known.keys() - self._defined
-        if unknown or not need.filters:
-            for name, table in known.items():
-                if name not in need.filters:
-                    self._views.declare_empty(connection, snapshot, table)
 
 
 def _single(text: str) -> str:
@@ -283,22 +387,6 @@ def _tree(connection: Any, statement: str) -> Node:
     if tree.get("error", True):
         raise QueryError(f"{tree.get('error_message', 'not understood')}")
     return tree
-
-
-def _query_error(error: Exception, tables: Mapping[str, Table], need: Reading) -> QueryError:
-    """Add what there is to what DuckDB said; it only knows what the statement named."""
-    text = str(error)
-    if "Table with name" in text:
-        return QueryError(f"{text}\nTables: {', '.join(sorted(tables))}")
-    if "Binder Error" in text and "column" in text.lower():
-        text = re.sub(r"\nCandidate bindings: .*", "", text)
-        listed = [
-            f"{name} has: {', '.join((DATE, *table.names))}"
-            for name, table in sorted(tables.items())
-            if name.lower() in need.filters
-        ]
-        return QueryError("\n".join([text, *listed]))
-    return QueryError(text)
 
 
 def in_utc(table: "pa.Table") -> "pa.Table":

@@ -1,8 +1,8 @@
 """Views over mapped columns, spelled for who asks: nulls as NULL, only the rows that count."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tickloop.analytics.arrow_parts import DATE, Dictionaries, tables_of
 from tickloop.analytics.pruning import Filter
@@ -12,7 +12,9 @@ from tickloop.core.dialects import postgres
 from tickloop.core.schema import Column, Table
 from tickloop.tickerplant.database import Snapshot
 from tickloop.tickerplant.part import Part
-from tickloop.tickerplant.parted import Parted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,21 @@ def as_postgres(table: Table, fractional: bool) -> list[Spelled]:
     return spelled
 
 
+@dataclass(slots=True)
+class View:
+    """A view as it stands in a connection: the names of its raw rows, and where these lie."""
+
+    table: Table
+    raw: list[str]
+    rows: "list[tuple[object, pa.Table]]"
+
+
 class Views:
     """Makes the views that a statement needs, in the connection that runs it."""
 
     def __init__(self, spelling: Spelling) -> None:
-        self._spelling = spelling
-        self._dictionaries = Dictionaries()
+        self.spelling = spelling
+        self.dictionaries = Dictionaries()
 
     def declare(
         self,
@@ -71,30 +82,59 @@ class Views:
         table: Table,
         found: Filter,
         wanted: frozenset[str] | None,
-    ) -> None:
+    ) -> "View":
         """Make a table's view over the rows that pass; columns that nobody wants are left out."""
-        spelled = self._spelling(table, snapshot.fractional)
-        if wanted is not None:
-            kept = [one for one in spelled if one.name.lower() in wanted]
-            spelled = kept if any(one.source != DATE for one in kept) else [spelled[0], *kept]
+        spelled = self._spelled(snapshot, table, wanted)
+        arrow = self._rows(snapshot, table, found, spelled)
+        raw = [f"{table.name}#{number}" for number in range(len(arrow))]
+        for name, (_, rows) in zip(raw, arrow, strict=True):
+            connection.register(name, rows)
+        _create(connection, table, spelled, raw)
+        return View(table, raw, arrow)
+
+    def renew(
+        self,
+        connection: Any,
+        snapshot: Snapshot,
+        view: "View",
+        found: Filter,
+        wanted: frozenset[str] | None,
+    ) -> bool:
+        """Give a view a newer snapshot's rows; False if the view would have to be another one."""
+        arrow = self._rows(snapshot, view.table, found, self._spelled(snapshot, view.table, wanted))
+        if [rows.schema for _, rows in arrow] != [rows.schema for _, rows in view.rows]:
+            return False
+        for name, new, old in zip(view.raw, arrow, view.rows, strict=True):
+            if new[0] != old[0]:
+                connection.register(name, new[1])
+        view.rows = arrow
+        return True
+
+    def _spelled(
+        self, snapshot: Snapshot, table: Table, wanted: frozenset[str] | None
+    ) -> Sequence[Spelled]:
+        spelled = self.spelling(table, snapshot.fractional)
+        if wanted is None:
+            return spelled
+        kept = [one for one in spelled if one.name.lower() in wanted]
+        return kept if any(one.source != DATE for one in kept) else [spelled[0], *kept]
+
+    def _rows(
+        self, snapshot: Snapshot, table: Table, found: Filter, spelled: Sequence[Spelled]
+    ) -> "list[tuple[object, pa.Table]]":
+        """Give the raw columns, each storage form with what tells where its parts lie."""
         sources = {one.source for one in spelled}
         columns = tuple(column for column in table.columns if column.name in sources)
-        parts = _parts(snapshot, table, found, columns)
-        arrow = tables_of(
+        return tables_of(
             Table(table.name, columns),
-            parts,
+            parts_of(snapshot, table, found, columns, self.dictionaries),
             with_date=DATE not in table.names,
-            dictionaries=self._dictionaries,
+            dictionaries=self.dictionaries,
         )
-        raw = []
-        for number, rows in enumerate(arrow):
-            raw.append(f"{table.name}#{number}")
-            connection.register(raw[-1], rows)
-        _create(connection, table, spelled, raw)
 
     def declare_empty(self, connection: Any, snapshot: Snapshot, table: Table) -> None:
         """Make a table's view without rows: it tells the columns."""
-        _create(connection, table, self._spelling(table, snapshot.fractional), ())
+        _create(connection, table, self.spelling(table, snapshot.fractional), ())
 
 
 def _create(connection: Any, table: Table, spelled: Sequence[Spelled], raw: Sequence[str]) -> None:
@@ -115,15 +155,20 @@ def _no_rows(spelled: Sequence[Spelled]) -> str:
 
 @traced(
     "parts",
-    about=lambda snapshot, table, found, columns: table.name,
-    given=lambda snapshot, table, found, columns: sum(
+    about=lambda snapshot, table, *_: table.name,
+    given=lambda snapshot, table, *_: sum(
         part.rows for part in snapshot.parts(table.name, columns=())
     ),
     found=lambda parts: sum(part.rows for part in parts),
 )
-def _parts(
-    snapshot: Snapshot, table: Table, found: Filter, columns: Sequence[Column]
+def parts_of(
+    snapshot: Snapshot,
+    table: Table,
+    found: Filter,
+    columns: Sequence[Column],
+    dictionaries: Dictionaries,
 ) -> list[Part]:
+    """List the parts of a table that can pass a filter, cut to its symbols where they lie so."""
     dates = None if DATE in table.names else found.dates
     names = {column.name for column in columns}
     trace = active()
@@ -135,27 +180,23 @@ def _parts(
             trace.column(column.name)
     kept: list[Part] = []
     for number, part in enumerate(snapshot.parts(table.name, dates=dates, columns=names)):
-        some = list(_pruned([part], found.symbols))
+        some = list(_pruned(part, found.symbols, dictionaries))
         if trace is not None and some:
             trace.part(number, part.session)
         kept += some
     return kept
 
 
-def _pruned(parts: Iterable[Part], symbols: frozenset[str] | None) -> Iterator[Part]:
+def _pruned(
+    part: Part, symbols: frozenset[str] | None, dictionaries: Dictionaries
+) -> Iterator[Part]:
     """Leave out rows of other symbols, where a symbol's rows lie together."""
-    for part in parts:
-        parted = None if symbols is None or "sym" not in part.columns else part.parted
-        if symbols is None or parted is None:
-            yield part
-        else:
-            yield from _of_symbols(part, parted, symbols)
-
-
-def _of_symbols(part: Part, parted: Parted, symbols: frozenset[str]) -> Iterator[Part]:
-    names = part.names_of("sym")
-    for symbol_id, name in enumerate(names):
-        if name in symbols:
-            found = parted.rows_of(symbol_id)
-            if found.stop > found.start:
-                yield part.between(found.start, found.stop)
+    parted = None if symbols is None or "sym" not in part.columns else part.parted
+    if symbols is None or parted is None:
+        yield part
+        return
+    ids = dictionaries.ids(part.names_of("sym"))
+    for symbol_id in sorted(one for symbol in symbols for one in ids.get(symbol, ())):
+        found = parted.rows_of(symbol_id)
+        if found.stop > found.start:
+            yield part.between(found.start, found.stop)

@@ -15,6 +15,7 @@ from tickloop.analytics.pg.settings import Settings
 if TYPE_CHECKING:
     from tickloop.analytics.pg.server import PgServer
 
+_QUEUED_BYTES = 1 << 16
 _TRIES = 3  # questions about encryption before the login
 
 
@@ -172,15 +173,29 @@ class Client:
 
 
 class _Sink:
-    """Writes to the client; a client that went away is noticed when its answer is due."""
+    """Writes to the client; a client that went away is noticed when its answer is due.
+
+    Messages go out together: each time that the system is asked to send costs more than a small
+    question.
+    """
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self._queued: list[bytes | memoryview] = []
+        self._queued_bytes = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        self._writer.write(data)
+        self._queued.append(data)
+        self._queued_bytes += len(data)
 
     async def drain(self) -> None:
+        if self._queued_bytes >= _QUEUED_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        if self._queued:
+            queued, self._queued, self._queued_bytes = self._queued, [], 0
+            self._writer.write(queued[0] if len(queued) == 1 else b"".join(queued))
         await self._writer.drain()
 
 

@@ -43,7 +43,11 @@ class Sink(Protocol):
         ...
 
     async def drain(self) -> None:
-        """Wait until the client has taken enough."""
+        """Send if much is queued, and wait until the client has taken enough."""
+        ...
+
+    async def flush(self) -> None:
+        """Send what is queued: nothing more comes until the client asks again."""
         ...
 
 
@@ -88,7 +92,8 @@ class Session:
             return
         if self._skips:
             return
-        timer = self._timer()
+        # What only reads a message needs no clock.
+        timer = None if isinstance(message, Parse | Close) else self._timer()
         self._is_busy = True
         try:
             if isinstance(message, Query):
@@ -98,6 +103,7 @@ class Session:
         except PgError as error:
             self._fail(error)
             self._skips = True
+            await self._sink.flush()
         finally:
             self._is_busy = False
             self._stopped = None
@@ -138,12 +144,13 @@ class Session:
             if not self._transaction.is_open:
                 await self._commands.close_portals(kept=True)
             self._ready()
-            await self._sink.drain()
+            await self._sink.flush()
         elif message.kind == "H":
-            await self._sink.drain()
+            await self._sink.flush()
         elif message.kind == "F" and not self._skips:
             self._fail(PgError(SqlState.FEATURE_NOT_SUPPORTED, "function calls are not supported"))
             self._ready()
+            await self._sink.flush()
 
     async def _query(self, message: Query) -> None:
         """Run the statements of one simple query; an error ends them all."""
@@ -158,6 +165,7 @@ class Session:
         if not self._transaction.is_open:
             await self._commands.close_portals(kept=True)
         self._ready()
+        await self._sink.flush()
 
     async def _simple(self, text: str) -> None:
         prepared = await self._parsed(text, ())

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tickloop.analytics.direct.answer import DirectAnswer
+from tickloop.analytics.direct.shape import Constant
 from tickloop.analytics.pg import catalogue, functions, questdb_sql
 from tickloop.analytics.pg.failures import PgError, SqlState, failure_of
 from tickloop.analytics.pg.literals import bound, typed
@@ -26,13 +28,16 @@ if TYPE_CHECKING:
     from tickloop.analytics.questdb.route import Route, RoutedAnswer
 
 BATCH_ROWS = 16_384
+# Statements whose text is kept, and up to what length.
+_KEPT = 1024
+_KEPT_CHARACTERS = 4096
 _PLAN = ("explain_key", "explain_value")
 
 
 class Running:
     """A statement that was bound; rows flow as `batches` is walked. One thread at a time."""
 
-    def __init__(self, answer: "Answer | RoutedAnswer", statement: str) -> None:
+    def __init__(self, answer: "Answer | DirectAnswer | RoutedAnswer", statement: str) -> None:
         self._answer = answer
         self._statement = statement
         names = [name for name, _ in answer.columns]
@@ -70,12 +75,13 @@ class SqlRunner:
         """`route` opens what answers sessions whose `tickloop.engine` is not this database."""
         self._open_route = route
         self._route: Route | None = None
-        self._database = database
         self._session = SqlSession(
             database, threads=threads, memory=memory, spelling=as_postgres, whole_division=True
         )
         self._known: tuple[Mapping[str, Table], bool] = ({}, False)
         self._columns: dict[str, dict[str, str]] = {}
+        # Statements in which nothing is to be translated, whatever a client's settings are.
+        self._translations: dict[str, str] = {}
         self._system = frozenset(catalogue.system_tables())
         self._refresh()
         self._session.define(functions.statements(), {}, functions=functions.TABLE_FUNCTIONS)
@@ -106,13 +112,30 @@ class SqlRunner:
         if self._is_routed(question):
             return self._start_routed(question)
         sql = self._translated(question)
+
+        def spelled() -> str:
+            return bound(sql, self._with_lists(sql, question.parameters))
+
         try:
-            parameters = self._with_lists(sql, question.parameters)
-            return Running(self._session.start(bound(sql, parameters)), question.text)
+            values = _constants(question.parameters)
+            if values is None:
+                return Running(self._session.start(spelled()), question.text)
+            return Running(self._session.start(sql, values, spelled=spelled), question.text)
         except QueryError as error:
             raise failure_of(error, question.text) from error
         except RecursionError as error:
             raise _too_deep() from error
+
+    def start_at_once(self, question: Question) -> Running | None:
+        """Start a statement that takes microseconds and waits for nothing; None for others."""
+        if self._is_routed(question):
+            return None
+        sql = self._translations.get(question.text)
+        values = _constants(question.parameters)
+        if sql is None or values is None:
+            return None
+        answer = self._session.start_at_once(sql, values)
+        return None if answer is None else Running(answer, question.text)
 
     def close(self) -> None:
         """Let the database go."""
@@ -175,19 +198,29 @@ class SqlRunner:
         )
 
     def _translated(self, question: Question) -> str:
+        """Give the statement as DuckDB reads it; one that depends on no setting is kept."""
         self._refresh()
+        known = self._translations.get(question.text)
+        if known is not None:
+            return known
         sampled = questdb_sql.rewritten(question.text, self._columns_of)
-        return in_duckdb(sampled, question.settings, self._system)
+        made = in_duckdb(sampled, question.settings, self._system)
+        if made == question.text and len(made) <= _KEPT_CHARACTERS:
+            if len(self._translations) >= _KEPT:
+                self._translations.clear()
+            self._translations[made] = made
+        return made
 
     def _columns_of(self, table: str) -> Sequence[str]:
         return tuple(self._columns.get(table, ()))
 
     def _refresh(self) -> None:
         """Make the catalogue anew when the database's tables are others."""
-        snapshot = self._database.snapshot()
+        snapshot = self._session.pinned()
         if snapshot.tables == self._known[0] and snapshot.fractional == self._known[1]:
             return
         self._known = (snapshot.tables, snapshot.fractional)
+        self._translations.clear()
         self._columns = {
             table.name.lower(): {
                 one.name.lower(): one.type for one in as_postgres(table, snapshot.fractional)
@@ -205,6 +238,17 @@ def _too_deep() -> PgError:
 def _may_be_list(parameter: Parameter) -> bool:
     value = parameter.value
     return not parameter.type and isinstance(value, str) and value.startswith("{")
+
+
+def _constants(parameters: Sequence[Parameter]) -> list[Constant] | None:
+    """Give values as statements without DuckDB take them; None where one is nothing for them."""
+    found = []
+    for parameter in parameters:
+        if not isinstance(parameter.value, str):
+            return None
+        text = parameter.value.strip() if parameter.type == "NUMERIC" else parameter.value
+        found.append(Constant(parameter.type or "STRING", text))
+    return found
 
 
 def _plan(batch: "pa.RecordBatch") -> "pa.RecordBatch":

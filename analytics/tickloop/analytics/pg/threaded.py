@@ -31,8 +31,11 @@ class ThreadedStatements:
         """Find types."""
         return await self.call(lambda: self._runner.describe(question))
 
-    async def execute(self, question: Question) -> "ThreadedRows":
-        """Start a statement."""
+    async def execute(self, question: Question) -> "ThreadedRows | ReadyRows":
+        """Start a statement; one that takes no longer than a thread's start runs at once."""
+        ready = self._runner.start_at_once(question)
+        if ready is not None:
+            return ReadyRows(ready)
         running = await self.call(lambda: self._runner.start(question))
         return ThreadedRows(self, running)
 
@@ -98,6 +101,23 @@ class ThreadedRows:
     async def close(self) -> None:
         """Stop and let go."""
         self._running.interrupt()
+        self._running.close()
+
+
+class ReadyRows:
+    """Rows of a statement that takes microseconds: no thread is asked for them."""
+
+    def __init__(self, running: Running) -> None:
+        self.columns = running.columns
+        self._running = running
+        self._batches: Iterator[pa.RecordBatch] = running.batches()
+
+    async def next(self) -> "pa.RecordBatch | None":
+        """Give the next rows."""
+        return next(self._batches, None)
+
+    async def close(self) -> None:
+        """Let go."""
         self._running.close()
 
 

@@ -1,0 +1,1 @@
+"""Small SQL questions, answered from the mapped columns without DuckDB."""
