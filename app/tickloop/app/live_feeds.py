@@ -1,5 +1,6 @@
 """Live feeds: sockets and WebSockets, with every bound taken from the configuration."""
 
+import os
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -91,9 +92,14 @@ def soup(target: str, config: Config, context: FeedContext) -> Feed:
 
 
 def secret(path: str, where: str) -> str:
-    """Read a password from a file that the configuration names; empty without one."""
+    """Read a password from a file that the configuration names, or `env:NAME`; empty without."""
     if not path:
         return ""
+    if path.startswith("env:"):
+        name = path.removeprefix("env:")
+        if name not in os.environ:
+            raise ConfigError(f"{path}: the environment has no {name}; check {where}")
+        return os.environ[name]
     try:
         return Path(path).read_text().strip()
     except OSError as error:
