@@ -5,7 +5,6 @@ import struct
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -311,10 +310,7 @@ def sent_back(kx: Any, kind: Kind, values: Any, letter: str, dtype: str) -> tupl
     made, unspelled = spelled(
         rows, Sent("x", letter, table.columns[0]), Names(Symbols(["A", "BC"])), fractional=False
     )
-    with warnings.catch_warnings():
-        # PyKX advises against q's datetime, which old tables have.
-        warnings.filterwarnings("ignore", "The q datetime type is deprecated", DeprecationWarning)
-        return kx.deserialize(message(MessageKind.ASYNC, encode(made))), unspelled
+    return kx.deserialize(message(MessageKind.ASYNC, encode(made))), unspelled
 
 
 def test_every_pair_of_types_is_sent_or_refused() -> None:
@@ -339,6 +335,8 @@ _NULLS = {
 _NULLABLE = [kind for kind in Kind if kind not in (Kind.FLAG, Kind.BYTE, Kind.TEXT)]
 
 
+# PyKX advises against q's datetime, which old tables have.
+@pytest.mark.filterwarnings("ignore:The q datetime type is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("kind", _NULLABLE, ids=lambda kind: kind.value)
 def test_nulls_are_nulls_in_every_type_that_a_column_can_be_sent_as(kx: Any, kind: Kind) -> None:
     dtype = surface_dtype(kind)
