@@ -217,6 +217,7 @@ class Plant:
             fixed: dict[str, q.Value] = {
                 "tables[]": q.symbols(sorted(self.schema)),
                 ".u.i": q.long(self.i),
+                ".u.L": q.symbol(f":{self.log}"),
             }
             if text in fixed:
                 return fixed[text]

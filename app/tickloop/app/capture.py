@@ -111,7 +111,12 @@ def pump(
     polled = monotonic_ns()
     slices = _polled(feed, run, stop) if run.plant.settings.live else feed.slices()
     for found in slices:
+        chapter = getattr(feed, "chapter", "")
+        if chapter:
+            kept.turn(f"{feed.name} {chapter}", next_seq=run.plant.journal.next_seq)
         rows = kept.rest(found)
+        if getattr(feed, "caught_up", False):
+            kept.settle()
         if not _serve_until_due(run, stop, pace.wait_ns(rows)):
             return False
         run.publish(rows)

@@ -120,7 +120,7 @@ def _capture(wishes: _Wishes, run: PlantRun, stop: Stop, kept: Kept, line: Progr
     for session in run.finish():
         line.phase(f"history of {session} written")
     # Topics grow: the same command goes on where this one ended.
-    kept.end(is_whole=is_whole and wishes.feed.kind.name != "kafka")
+    kept.end(is_whole=is_whole and wishes.feed.kind.name not in ("kafka", "kdb"))
     found = _summary(feed, run, kept, (monotonic_ns() - started) / 1e9)
     if wishes.announce is not None:
         _announce(wishes.announce, found, number)

@@ -91,6 +91,25 @@ def soup(target: str, config: Config, context: FeedContext) -> Feed:
     return SoupFeed(live, decoder=decoder, health=health, venue=_VENUE)
 
 
+def kdb(target: str, config: Config, context: FeedContext) -> Feed:
+    """Subscribe to a kdb+ tickerplant `HOST:PORT[/TABLE[,TABLE]]`."""
+    from tickloop.app.plant_run import catalog_of
+    from tickloop.tickerplant.tick_feed import TickConfig, TickFeed
+    from tickloop.tickerplant.tick_rows import TickRows
+
+    wanted = config.feed
+    where, _, tables = target.partition("/")
+    host, port = address(where)
+    tick = TickConfig(
+        host=host, port=port, user=wanted.kdb_user,
+        password=secret(wanted.kdb_password_file, "[feed] kdb_password_file"), timeout_s=10.0,
+        attempts=wanted.live_attempts, log_folder=wanted.kdb_log_folder,
+    )  # fmt: skip
+    catalog = catalog_of(config, fractional=config.store.fractional)
+    names = [name.strip() for name in tables.split(",") if name.strip()]
+    return TickFeed(tick, TickRows(catalog, context.symbols, wanted.kdb_names, names))
+
+
 def secret(path: str, where: str) -> str:
     """Read a password from a file that the configuration names, or `env:NAME`; empty without."""
     if not path:

@@ -55,6 +55,12 @@ class FeedConfig:
     mold_rewinder: str = ""  # HOST:PORT that lost MoldUDP64 messages are asked for
     soup_user: str = ""
     soup_password_file: str = ""
+    # A kdb+ tickerplant's names where they differ, theirs -> ours: a table, or TABLE.COLUMN ("" to
+    # leave it out).
+    kdb_names: dict[str, str] = field(default_factory=dict)
+    kdb_log_folder: str = ""  # where its logs are found here; empty: where it says they are
+    kdb_user: str = ""
+    kdb_password_file: str = ""  # or env:NAME
 
 
 @dataclass(frozen=True, slots=True)
