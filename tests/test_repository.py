@@ -30,6 +30,7 @@ VENDORS: dict[str, set[str] | None] = {
     "polars": {"analytics/gateway/result.py"},
     "prompt_toolkit": {"app/console.py"},
     "questdb": {"tickerplant/sinks/questdb_client.py"},
+    "pykx": {"tickerplant/pykx_link.py"},
     "pyarrow": None,  # late, inside functions
     "sqlglot": {"analytics/pg/postgres_sql.py"},
     "websockets": {"ingest/binance_live.py"},
