@@ -137,7 +137,8 @@ def test_names_differ_and_columns_without_a_counterpart_are_null(
     tmp_path: Path, written: Path
 ) -> None:
     schema = {"ticks": {"time": "p", "sym": "s", "px": "f", "cond": "c", "stop": "b", "ex": "c"}}
-    names = {"ticks": "trade", "ticks.px": "price", "ticks.stop": ""}
+    names = {"ticks": "trade", "ticks.px": "price", "ticks.stop": "", "levels": "quote"}
+    schema["levels"] = {"time": "n", "nothing": "j"}  # not asked for: tables names ours
     # It does not take rows that begin with no timespan as they are, so it stamps them.
     schema["ticks"]["time"] = "n"
     with tickerplant(tmp_path / "tick", schema) as other:

@@ -86,7 +86,8 @@ def _pairs(
     pairs = []
     for table in catalog:
         name = renamed.get(table.name, table.name)
-        if table.name in (wanted or theirs or ()) or table.name in renamed:
+        is_sent = table.name in wanted if wanted else table.name in renamed or name in theirs
+        if is_sent:
             if name not in theirs:
                 raise SinkError(
                     f"{where} has no table {name}: define it there, as {q_dialect.empty(table)},"
@@ -103,10 +104,8 @@ def _target(
     meta = _asked(client, q.items(q.chars("meta"), q.symbol(name)), where)
     columns = [
         _sent(catalog, matching, table, name, column, letter)
-        for column, letter in _columns(meta, name, where)
+        for column, letter in _columns(meta, name, where)[int(matching.stamped) :]
     ]
-    if matching.stamped and columns:
-        del columns[0]
     return Target(name, table, tuple(columns))
 
 
