@@ -12,6 +12,7 @@ import pytest
 from tests import kdb_oracle
 from tests.capture import NAMES, START, STEP_NS, Capture, Told, all_rows, told
 from tests.command import good, running, sql, tickloop
+from tickloop.analytics import connect
 from tickloop.core.errors import StoreError
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.hdb_export import Wanted, export_database
@@ -55,6 +56,16 @@ def test_rows_are_the_capture_s(captured: Path, exported: Path, table: str) -> N
     rows = sql(exported, asked)
     assert rows
     assert rows == sql(captured, asked)
+
+
+def test_the_q_engine_mounts_it(captured: Path, exported: Path) -> None:
+    with connect(exported) as new, connect(captured) as old:
+        for asked in (
+            "select n:count i, p:size wavg price by sym from trade where date=2024.01.02",
+            "exec distinct date from trade",
+            "exec c!t from meta trade",
+        ):
+            assert repr(new.q(asked)) == repr(old.q(asked))
 
 
 def test_only_files_that_kdb_knows_are_there(exported: Path) -> None:

@@ -1,5 +1,6 @@
 """A kdb+ tickerplant as a feed: its log, then what it pushes, each row once, whatever breaks."""
 
+import os
 import random
 import signal
 import socket
@@ -20,6 +21,7 @@ from tickloop.core.clock import DAY_NS, midnight_ns
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import q_values as q
 from tickloop.tickerplant.database import Database
+from tickloop.tickerplant.foreign_log import messages
 from tickloop.tickerplant.q_client import QClient
 from tickloop.tickerplant.tick_feed import TickConfig, TickFeed
 from tickloop.tickerplant.tick_rows import TickRows
@@ -196,6 +198,37 @@ def test_a_tickerplant_that_is_killed_and_started_again_loses_and_repeats_nothin
     seen.assert_each_once(publisher.sent)
     assert feed.health.counts["kdb_reconnects"] >= 3
     feed.stop()
+
+
+@pytest.mark.parametrize("is_back_first", [True, False], ids=["back_first", "others_first"])
+def test_rows_that_a_killed_tickerplant_had_not_logged_hide_no_later_ones_or_are_told(
+    tmp_path: Path, *, is_back_first: bool
+) -> None:
+    """kdb+tick publishes first and logs then; what it published last may be in no log."""
+    with tickerplant(tmp_path / "tick", SCHEMA) as tick:
+        publisher = Publisher(tick)
+        feed = feed_of(tick)
+        seen = Seen(feed)
+        seen.until(lambda: feed._client is not None)
+        publisher.send(10)
+        seen.until(seen.has(30))
+        tick.kill()
+        offsets = [each.offset for each in messages(tick.logs[0])]
+        os.truncate(tick.logs[0], offsets[-9])  # the last three of each table
+        tick.start()
+        if is_back_first:
+            seen.until(lambda: feed.health.counts["kdb_rows_unlogged"] > 0)
+        publisher.again()
+        publisher.send(5)
+        seen.until(seen.has(45 if is_back_first else 36))
+        if is_back_first:
+            seen.assert_each_once(45)
+            assert feed.health.counts["kdb_rows_unlogged"] == 18
+        else:
+            assert feed.health.counts["kdb_log_differs"] == 2
+            assert "has other rows of trade than were published" in str(feed.health.damage[0])
+        publisher.client.close()
+        feed.stop()
 
 
 def test_a_day_that_ends_while_the_feed_listens_or_is_away_is_whole(
