@@ -32,6 +32,7 @@ VENDORS: dict[str, set[str] | None] = {
     "prompt_toolkit": {"app/console.py"},
     "pyflink": {"streaming/flink/graph.py", "streaming/flink/sql_entry.py"},
     "questdb": {"tickerplant/sinks/questdb_client.py"},
+    "pykx": {"tickerplant/pykx_link.py"},
     "pyarrow": None,  # late, inside functions
     "sqlglot": None,  # syntax trees, where statements are translated
     "websockets": {"ingest/binance_live.py"},

@@ -105,6 +105,14 @@ class Keeping(Protocol):
         """Take note of rows that the plant took."""
         ...
 
+    def turn(self, feed: str, *, next_seq: int) -> None:
+        """Go over to another part of a live feed, which has an end of its own."""
+        ...
+
+    def settle(self) -> None:
+        """Take everything from here on: the rows that were kept have all come again."""
+        ...
+
 
 def pump(
     feed: Feed,
@@ -124,7 +132,12 @@ def pump(
     is_open_ended = run.plant.settings.live or getattr(feed, "follows", False)
     slices = _polled(feed, run, stop) if is_open_ended else feed.slices()
     for found in slices:
+        chapter = getattr(feed, "chapter", "")
+        if chapter:
+            kept.turn(f"{feed.name} {chapter}", next_seq=run.plant.journal.next_seq)
         rows = kept.rest(found)
+        if getattr(feed, "caught_up", False):
+            kept.settle()
         if not _serve_until_due(run, stop, pace.wait_ns(rows)):
             return False
         run.publish(rows)

@@ -136,7 +136,8 @@ def _capture(
     run.flush()
     for session in run.finish():
         line.phase(f"history of {session} written")
-    kept.end(is_whole=is_whole)
+    # A tickerplant goes on: the same command goes on where this one ended.
+    kept.end(is_whole=is_whole and wishes.feed.kind.name != "kdb")
     found = _summary(feed, run, kept, (monotonic_ns() - started) / 1e9)
     if wishes.announce is not None:
         _announce(wishes.announce, found, number)

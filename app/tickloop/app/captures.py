@@ -117,8 +117,26 @@ class Kept:
         self._last: Mapping[str, int] = {}
         self._mine: Capture | None = None
         self.resumed = 0  # rows that earlier runs kept, which do not come again
-        if feed is None:
+        if feed is not None:
+            self._begin(feed, next_seq=next_seq, append=append)
+
+    def turn(self, feed: str, *, next_seq: int) -> None:
+        """Go over to another part of a live feed, which has an end of its own."""
+        if self._mine is not None and self._mine.feed == feed:
             return
+        if self._mine is not None:
+            self.end(is_whole=True)
+        self._others = read(self._root)
+        self._kept, self._left, self._last = Counter(), Counter(), {}
+        self._mine = None
+        if feed:
+            self._begin(feed, next_seq=next_seq, append=False)
+
+    def settle(self) -> None:
+        """Take everything from here on: the rows that were kept have all come again."""
+        self._left.clear()
+
+    def _begin(self, feed: str, *, next_seq: int, append: bool) -> None:
         interrupted = next((c for c in self._others if c.feed == feed and not c.is_whole), None)
         if interrupted is None or append:
             self._mine = Capture(feed, next_seq)

@@ -44,6 +44,7 @@ KINDS = {
         Kind("binance-live", "binance-live:btcusdt,ethusdt", "UTC", fractional=True, live=True),
         Kind("mold", "mold:127.0.0.1:26477", NEW_YORK, live=True),
         Kind("soup", "soup:127.0.0.1:4000", NEW_YORK, live=True),
+        Kind("kdb", "kdb:127.0.0.1:5010/trade,quote", "UTC", live=True),
     )
 }
 
@@ -86,7 +87,7 @@ _MODULES = {
     SYNTHETIC: ("synthetic",), "itch": ("itch_file",), "pcap": ("mold_pcap", "itch"),
     "lobster": ("lobster",), "dbn": ("dbn",), "binance": ("binance",),
     "binance-live": ("binance_live",), "mold": ("mold_live", "itch"),
-    "soup": ("soup_feed", "itch"), "journal": ("feed",), "kafka": ("feed",),
+    "soup": ("soup_feed", "itch"), "journal": ("feed",), "kafka": ("feed",), "kdb": ("feed",),
 }  # fmt: skip
 
 
@@ -197,6 +198,10 @@ def _kafka(feed: Specification, config: Config, context: FeedContext) -> Feed:
     return live_feeds.kafka(feed.target, config, context, follows=feed.follows)
 
 
+def _kdb(feed: Specification, config: Config, context: FeedContext) -> Feed:
+    return live_feeds.kdb(feed.target, config, context)
+
+
 _OPENERS: dict[str, Callable[[Specification, Config, FeedContext], Feed]] = {
     SYNTHETIC: _synthetic,
     "itch": _itch,
@@ -209,4 +214,5 @@ _OPENERS: dict[str, Callable[[Specification, Config, FeedContext], Feed]] = {
     "soup": _soup,
     "journal": _journal,
     "kafka": _kafka,
+    "kdb": _kdb,
 }

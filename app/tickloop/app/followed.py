@@ -116,6 +116,12 @@ class Followed:
     def note_guests(self) -> None:
         """Rows of peers are in other tables, and do not matter here."""
 
+    def turn(self, feed: str, *, next_seq: int) -> None:
+        """Topics have no parts: a position holds for all of them."""
+
+    def settle(self) -> None:
+        """Rows do not come again: what is left out is known by its seq."""
+
     def end(self, *, is_whole: bool) -> None:
         """Write down how far it came; topics grow, so the next run goes on from there."""
         if self._left or not self._journal.is_open:

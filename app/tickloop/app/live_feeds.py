@@ -1,5 +1,6 @@
 """Live feeds: sockets, WebSockets and Kafka, with every bound taken from the configuration."""
 
+import os
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -115,10 +116,34 @@ def kafka(target: str, config: Config, context: FeedContext, *, follows: bool) -
     )  # fmt: skip
 
 
+def kdb(target: str, config: Config, context: FeedContext) -> Feed:
+    """Subscribe to a kdb+ tickerplant `HOST:PORT[/TABLE[,TABLE]]`."""
+    from tickloop.app.plant_run import catalog_of
+    from tickloop.tickerplant.tick_feed import TickConfig, TickFeed
+    from tickloop.tickerplant.tick_rows import TickRows
+
+    wanted = config.feed
+    where, _, tables = target.partition("/")
+    host, port = address(where)
+    tick = TickConfig(
+        host=host, port=port, user=wanted.kdb_user,
+        password=secret(wanted.kdb_password_file, "[feed] kdb_password_file"), timeout_s=10.0,
+        attempts=wanted.live_attempts, log_folder=wanted.kdb_log_folder,
+    )  # fmt: skip
+    catalog = catalog_of(config, fractional=config.store.fractional)
+    names = [name.strip() for name in tables.split(",") if name.strip()]
+    return TickFeed(tick, TickRows(catalog, context.symbols, wanted.kdb_names, names))
+
+
 def secret(path: str, where: str) -> str:
-    """Read a password from a file that the configuration names; empty without one."""
+    """Read a password from a file that the configuration names, or `env:NAME`; empty without."""
     if not path:
         return ""
+    if path.startswith("env:"):
+        name = path.removeprefix("env:")
+        if name not in os.environ:
+            raise ConfigError(f"{path}: the environment has no {name}; check {where}")
+        return os.environ[name]
     try:
         return Path(path).read_text().strip()
     except OSError as error:

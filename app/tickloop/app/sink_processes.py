@@ -27,7 +27,8 @@ class SinkProcesses:
         """Start every sink that the configuration switches on."""
         self._root = root
         self._sinks = wanted_sinks(config)
-        self._drain_s = max(config.sinks.kafka.drain_s, config.sinks.questdb.drain_s)
+        sinks = config.sinks
+        self._drain_s = max(each.drain_s for each in (sinks.kafka, sinks.questdb, sinks.kdb))
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._is_ending = False
         if not self._sinks:

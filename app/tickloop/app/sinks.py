@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tickloop.app.live_feeds import secret
+from tickloop.app.live_feeds import address, secret
 from tickloop.core.catalog import Catalog
 from tickloop.core.config import Config, KafkaSinkConfig
 from tickloop.core.errors import ConfigError, DataDirectoryError
@@ -42,7 +42,10 @@ def source_of(root: Path, config: Config) -> Source:
 
 def wanted_sinks(config: Config) -> list[str]:
     """List the sinks that are switched on; ConfigError if the plant's settings rule them out."""
-    on = {"kafka": config.sinks.kafka.bootstrap, "questdb": config.sinks.questdb.address}
+    sinks = config.sinks
+    on = {
+        "kafka": sinks.kafka.bootstrap, "questdb": sinks.questdb.address, "kdb": sinks.kdb.address,
+    }  # fmt: skip
     found = [name for name, where in on.items() if where]
     if found and config.plant.sync == "none":
         raise ConfigError(
@@ -73,7 +76,8 @@ def run_sink(name: str, root: Path, config: Config, stop: Callable[[], bool]) ->
 def sink_loop(name: str, root: Path, config: Config) -> SinkLoop:
     """Make what follows a data directory into a sink."""
     source = source_of(root, config)
-    sink, drain_s = _kafka(source, config) if name == "kafka" else _questdb(source, config)
+    make = {"kafka": _kafka, "questdb": _questdb, "kdb": _kdb}[name]
+    sink, drain_s = make(source, config)
     return SinkLoop(sink, root, source.catalog, source.symbols, source.plant, LoopSettings(drain_s))
 
 
@@ -104,3 +108,21 @@ def _questdb(source: Source, config: Config) -> tuple[Sink, float]:
     server = QuestDb(wanted.address, wanted.user, secret(wanted.password_file, "[sinks.questdb]"))
     settings = QuestDbSettings(server, wanted.tables, wanted.rows, _TIMEOUT_S)
     return QuestDbSink(settings, source.catalog, source.symbols), wanted.drain_s
+
+
+def _kdb(source: Source, config: Config) -> tuple[Sink, float]:
+    from tickloop.tickerplant.sinks.kdb_sink import KdbSettings, KdbSink
+    from tickloop.tickerplant.sinks.kdb_target import Matching
+
+    wanted = config.sinks.kdb
+    if not wanted.address:
+        raise ConfigError("no tickerplant: set [sinks.kdb] address, or give --address HOST:PORT")
+    host, port = address(wanted.address)
+    settings = KdbSettings(
+        host=host, port=port, user=wanted.user,
+        password=secret(wanted.password_file, "[sinks.kdb]"),
+        matching=Matching(wanted.names, wanted.tables, stamped=wanted.stamp == "theirs"),
+        rows_max=wanted.rows, messages_max=wanted.messages, asynchronous=wanted.send == "async",
+        timeout_s=_TIMEOUT_S,
+    )  # fmt: skip
+    return KdbSink(settings, source.catalog, source.symbols), wanted.drain_s

@@ -59,6 +59,12 @@ class FeedConfig:
     # empty: the first row. After that the data directory knows.
     kafka_start: str = ""
     kafka_tables: str = ""  # names divided by spaces; empty: all that are there
+    # A kdb+ tickerplant's names where they differ, theirs -> ours: a table, or TABLE.COLUMN ("" to
+    # leave it out).
+    kdb_names: dict[str, str] = field(default_factory=dict)
+    kdb_log_folder: str = ""  # where its logs are found here; empty: where it says they are
+    kdb_user: str = ""
+    kdb_password_file: str = ""  # or env:NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +142,29 @@ class QuestDbSinkConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class KdbSinkConfig:
+    """A kdb+ tickerplant: off while `address` is empty. Table names are divided by spaces."""
+
+    address: str = ""  # HOST:PORT
+    tables: str = ""  # ours; empty: all that the tickerplant has too, but the log's own
+    # Where names differ, theirs -> ours: a table, or TABLE.COLUMN ("" for nulls).
+    names: dict[str, str] = field(default_factory=dict)
+    stamp: Literal["ours", "theirs"] = "ours"  # theirs: the first column is left out
+    send: Literal["answered", "async"] = "answered"
+    user: str = ""
+    password_file: str = ""  # or env:NAME
+    rows: int = field(default=10_000, metadata=_at_least(1, "rows a message"))
+    messages: int = field(default=64, metadata=_at_least(1, "messages not answered yet"))
+    drain_s: float = field(default=30.0, metadata=_at_least(0, "s after the run's end"))
+
+
+@dataclass(frozen=True, slots=True)
 class SinksConfig:
     """Where rows go beside this data directory."""
 
     kafka: KafkaSinkConfig = field(default_factory=KafkaSinkConfig)
     questdb: QuestDbSinkConfig = field(default_factory=QuestDbSinkConfig)
+    kdb: KdbSinkConfig = field(default_factory=KdbSinkConfig)
 
 
 @dataclass(frozen=True, slots=True)

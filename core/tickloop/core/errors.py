@@ -33,6 +33,10 @@ class WireError(TickloopError):
     """Bytes from a peer are not the protocol that was expected."""
 
 
+class LoginError(WireError):
+    """A server let nobody in under this name and password."""
+
+
 class StoreError(TickloopError):
     """A table on disk cannot be read or written."""
 

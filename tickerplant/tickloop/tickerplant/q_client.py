@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from tickloop.core.clock import monotonic_ns
-from tickloop.core.errors import QueryError, WireError
+from tickloop.core.errors import LoginError, QueryError, WireError
 from tickloop.tickerplant.q_codec import (
     HEADER_SIZE,
     MessageKind,
@@ -71,7 +71,15 @@ class QClient:
 
     def call(self, request: Value | str) -> Value:
         """Ask and wait; QueryError carries the server's error, WireError a lost connection."""
+        self.ask(request)
+        return self.answer()
+
+    def ask(self, request: Value | str) -> None:
+        """Send a request and do not wait; `answer` gives the answers, in the requests' order."""
         self._send(MessageKind.SYNC, request)
+
+    def answer(self) -> Value:
+        """Wait for the next answer; errors as of `call`."""
         deadline = self._deadline(self._timeout_s)
         while True:
             kind, value = self._answer(deadline)
@@ -120,7 +128,7 @@ class QClient:
             self._name += f" ({error})"
         if len(answer) != 1:
             self.close()
-            raise WireError(f"{self._name} refused the login of user {user!r}; check the password")
+            raise LoginError(f"{self._name} refused the login of user {user!r}; check the password")
         return answer[0]
 
     def _send(self, kind: MessageKind, request: Value | str) -> None:

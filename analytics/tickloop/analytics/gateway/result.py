@@ -1,4 +1,4 @@
-"""An answer as Python uses it: pandas, Polars, Arrow or NumPy, and how it looks in a notebook."""
+"""An answer as Python uses it: pandas, Polars, Arrow, NumPy, PyKX; how it looks in a notebook."""
 
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,13 @@ class Result:
     def numpy(self) -> Any:
         """Give NumPy arrays: one for a list, by column name for a table, a scalar for an atom."""
         return numpy_of(self._value)
+
+    def pykx(self) -> Any:
+        """Give PyKX's own object, of the same q type; ConfigError if PyKX is not installed."""
+        from tickloop.analytics.q.wire import to_wire
+        from tickloop.tickerplant.pykx_link import to_pykx
+
+        return to_pykx(to_wire(self._value))
 
     def plot(self, x: str | None = None, y: str | list[str] | None = None) -> Chart:
         """Draw columns as lines: `y` (every number by default) over `x` (the first column)."""

@@ -1,4 +1,4 @@
-"""Values of Python, NumPy, Arrow, pandas and Polars as values of q."""
+"""Values of Python, NumPy, Arrow, pandas, Polars and PyKX as values of q."""
 
 import datetime as dt
 import uuid
@@ -64,6 +64,11 @@ def to_value(value: Any) -> Value:
         return value
     if isinstance(value, np.ndarray):
         return array_value(value)
+    if type(value).__module__.partition(".")[0] == "pykx":
+        from tickloop.analytics.q.wire import from_wire
+        from tickloop.tickerplant.pykx_link import from_pykx
+
+        return from_wire(from_pykx(value))
     if isinstance(value, np.generic):
         found = array_value(np.asarray(value).reshape(1))
         return atom_at(found, 0) if isinstance(found, Vector) else found

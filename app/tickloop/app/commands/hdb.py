@@ -1,7 +1,8 @@
-"""`tickloop hdb`: what history holds, and how a kdb+ database joins it."""
+"""`tickloop hdb`: what history holds, how a kdb+ database joins it, and how one is made of it."""
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def hdb() -> None:
-    """Describe history, or import a kdb+ database.
+    """Describe history, import a kdb+ database, or export one.
 
     \b
     Examples:
       tickloop hdb info --data DIR
       tickloop hdb import /path/to/kdb/hdb --data old
+      tickloop hdb export --data DIR --to hdb
     """
 
 
@@ -86,3 +88,74 @@ def import_(source: Path, data: Path | None, config_path: Path | None, copy: boo
     import_database(source, root, copy=copy)
     verb = "copied" if copy else "mounted"
     print(f'{verb} {source} as {root}; ask it with: tickloop sql --data {root} "SHOW TABLES"')
+
+
+@hdb.command()
+@data_option
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="NEW_DIR",
+    help="The database's directory, which must not exist yet.",
+)
+@click.option(
+    "--tables",
+    default="",
+    metavar="NAME[,NAME...]",
+    help="Only these tables [default: all that have rows, but the log's own].",
+)
+@click.option(
+    "--dates", default="", metavar="FIRST[..LAST]", help="Only these session dates [default: all]."
+)
+@json_option
+def export(
+    data: Path | None,
+    config_path: Path | None,
+    target: Path,
+    tables: str,
+    dates: str,
+    as_json: bool,
+) -> None:
+    """Write a kdb+ database that q can mount: `sym`, and a splayed table a date.
+
+    Holds history and today's rows as they are now; a capture may go on meanwhile. Prices are
+    floats and symbols are enumerated; rows are in groups by symbol, so that q can set `p#`.
+
+    \b
+    Examples:
+      tickloop hdb export --to hdb
+      tickloop hdb export --data day1 --to hdb --tables trade,quote --dates 2024-01-02..2024-01-05
+    """  # fmt: skip
+    from tickloop.app.progress import ProgressLine
+    from tickloop.tickerplant.hdb_export import Wanted, export_database
+
+    first, last = _range(dates)
+    names = tuple(name.strip() for name in tables.split(",") if name.strip())
+    line = ProgressLine(quiet=as_json)
+    done = export_database(
+        newest_data(data), target, Wanted(names, first, last),
+        tell=lambda at, of, what: line.step(f"{at} of {of} partitions written; now {what}"),
+    )  # fmt: skip
+    line.clear()
+    if as_json:
+        print(json.dumps(done.as_json()))
+        return
+    print(
+        f"exported {sum(done.rows.values()):,} rows of {len(done.rows)} tables,"
+        f" {done.dates[0]} to {done.dates[-1]}, {done.symbols:,} symbols,"
+        f" {done.bytes / 1e6:,.1f} MB to {done.root}; mount it in q with: \\l {done.root}"
+    )
+
+
+def _range(text: str) -> tuple[date, date]:
+    first, dots, last = text.partition("..")
+    try:
+        start = date.fromisoformat(first) if first else date.min
+        stop = date.fromisoformat(last) if last else start if first and not dots else date.max
+    except ValueError:
+        raise click.UsageError(
+            f"--dates {text!r} seen, a date or two such as 2024-01-02..2024-01-05 expected"
+        ) from None
+    return start, stop

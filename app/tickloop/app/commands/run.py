@@ -17,7 +17,8 @@ from tickloop.core.config import load
 @click.option(
     "--feed", metavar="KIND:PATH",
     help="itch:FILE, pcap:FILE, lobster:FILE, dbn:FILE, binance:FILE, binance-live:PAIRS,"
-    " mold:HOST:PORT, soup:HOST:PORT, kafka:HOST:PORT, synthetic:DATE [default: a synthetic day].",
+    " mold:HOST:PORT, soup:HOST:PORT, kafka:HOST:PORT, kdb:HOST:PORT[/TABLES] (a kdb+ tickerplant),"
+    " synthetic:DATE [default: a synthetic day].",
 )  # fmt: skip
 @data_option
 @feed_options

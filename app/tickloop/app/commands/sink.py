@@ -1,4 +1,4 @@
-"""`tickloop sink`: bring what a data directory holds to Kafka or QuestDB, now or while it grows."""
+"""`tickloop sink`: bring a data directory's rows to Kafka, QuestDB or kdb+, now or as they come."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +10,14 @@ from tickloop.core.config import Config, load
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["kafka", "questdb"]))
+@click.argument("name", type=click.Choice(["kafka", "questdb", "kdb"]))
 @data_option
 @click.option("--bootstrap", metavar="HOST:PORT", help="Kafka's brokers; else [sinks.kafka].")
-@click.option("--address", metavar="HOST:PORT", help="QuestDB's HTTP port; else [sinks.questdb].")
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="QuestDB's HTTP port, or a kdb+ tickerplant's; else [sinks.questdb], [sinks.kdb].",
+)
 def sink(
     name: str, data: Path | None, config_path: Path | None, bootstrap: str | None,
     address: str | None,
@@ -28,13 +32,14 @@ def sink(
     Examples:
       tickloop sink kafka --data day1 --bootstrap 127.0.0.1:9092
       tickloop sink questdb --data day1 --address 127.0.0.1:9000
+      tickloop sink kdb --data day1 --address 127.0.0.1:5010
     """
     from tickloop.app.capture import stopping
     from tickloop.app.sinks import run_sink
     from tickloop.tickerplant.sinks.cursor import CursorFile
 
     root = newest_data(data)
-    config = _with_servers(load(config_path), bootstrap, address)
+    config = _with_servers(load(config_path), name, bootstrap, address)
     with stopping() as stop:
         is_whole = run_sink(name, root, config, lambda: stop.is_due)
     cursor = CursorFile(root, name).peek()
@@ -49,10 +54,12 @@ def sink(
     return 0 if is_whole else 1
 
 
-def _with_servers(config: Config, bootstrap: str | None, address: str | None) -> Config:
+def _with_servers(config: Config, name: str, bootstrap: str | None, address: str | None) -> Config:
     sinks = config.sinks
     if bootstrap:
         sinks = replace(sinks, kafka=replace(sinks.kafka, bootstrap=bootstrap))
-    if address:
+    if address and name == "kdb":
+        sinks = replace(sinks, kdb=replace(sinks.kdb, address=address))
+    elif address:
         sinks = replace(sinks, questdb=replace(sinks.questdb, address=address))
     return replace(config, sinks=sinks)

@@ -10,7 +10,7 @@ from tickloop.tickerplant.journal_tail import Chunk
 from tickloop.tickerplant.sinks.cursor import Cursor
 
 # What each sink needs beside the run's own packages.
-PACKAGES = {"kafka": ("confluent_kafka",), "questdb": ("questdb", "pandas")}
+PACKAGES = {"kafka": ("confluent_kafka",), "questdb": ("questdb", "pandas"), "kdb": ()}
 
 
 def require_packages(name: str) -> None:
