@@ -46,6 +46,7 @@ PACE = 200  # messages a second
 PACED = 2000  # messages
 _START = 850_000_000_000_000_000
 _LONG_S = 120.0
+_NONE = np.empty(0, dtype=np.int64)
 
 
 @dataclass
@@ -72,8 +73,11 @@ class Market:
             "price": 1_000_000 + self._random.integers(0, 20_000, BATCH) * 100,
             "size": self._random.integers(1, 50, BATCH) * 100, "trade_id": seqs,
         }  # fmt: skip
-        previous, self.seq = self.seq, self.seq + BATCH + 1
-        clock = np.array([times[-1]]), np.array([self.seq])
+        previous, self.seq = self.seq, self.seq + BATCH
+        clock = _NONE, _NONE
+        if self.seq // TICKS_A_SECOND > previous // TICKS_A_SECOND:
+            self.seq += 1
+            clock = np.array([times[-1]]), np.array([self.seq])
         (piece,) = self._cutter.pieces(
             Batch(TRADE, columns), shard=0, floats=0,
             stretch=Stretch(previous, self.seq, *clock),
