@@ -11,7 +11,7 @@ from tickloop.core.operator import Migrating, Operator
 from tickloop.streaming.finding import find, names
 from tickloop.streaming.flink.changes import Bearing
 from tickloop.streaming.flink.code_jar import jar_of_zip
-from tickloop.streaming.flink.deployed import STREAM, Deployment, of_plan
+from tickloop.streaming.flink.deployed import SQL, Deployment, of_plan
 from tickloop.streaming.flink.package import archive
 from tickloop.streaming.flink.plan import JobPlan
 from tickloop.streaming.flink.sql_plan import (
@@ -23,6 +23,7 @@ from tickloop.streaming.flink.sql_plan import (
     with_values,
 )
 from tickloop.streaming.job import job
+from tickloop.tickerplant.sinks.kafka_names import Names
 
 _OPERATOR = "operator"
 
@@ -34,7 +35,7 @@ class Wanted:
     what: Deployment
     jar: bytes  # its code
     bearing: Bearing
-    topics: tuple[str, ...] = ()  # that have to be there before it starts
+    topics: Mapping[str, int]  # that have to be there before it starts: their partitions
 
     @property
     def name(self) -> str:
@@ -42,7 +43,7 @@ class Wanted:
         return self.what.name
 
 
-def named(config: Config, given: Sequence[str]) -> list[str]:
+def chosen(config: Config, given: Sequence[str], settings: Mapping[str, str]) -> list[Wanted]:
     """Give the jobs that are meant: those named, else all of `[flink] streams`."""
     found = list(given) or config.flink.streams.split()
     if not found:
@@ -50,7 +51,12 @@ def named(config: Config, given: Sequence[str]) -> list[str]:
             "no job named: give the name of a [stream.NAME] section, an operator"
             f" ({', '.join(names())}), a file of your own or a .sql file, or set [flink] streams"
         )
-    return found
+    if settings and len(found) > 1:
+        raise ConfigError(
+            f"--set with {len(found)} jobs seen ({', '.join(found)}), one expected: name the one"
+            " that is meant"
+        )
+    return [wanted(config, name, settings) for name in found]
 
 
 def wanted(config: Config, name: str, given: Mapping[str, str]) -> Wanted:
@@ -90,7 +96,9 @@ def _stream(config: Config, name: str, given: Mapping[str, str]) -> Wanted:
         guarantee=flink.guarantee, checkpoint_ms=flink.checkpoint_ms,
         state_version=operator.version, code_digest=packed.digest,
     )  # fmt: skip
-    return Wanted(of_plan(plan), jar, bearing(operator), (plan.topic,))
+    bus = Names(kafka.prefix)
+    topics = {bus.table(table): kafka.shards for table in plan.inputs}
+    return Wanted(of_plan(plan), jar, bearing(operator), {**topics, bus.symbols: 1, plan.topic: 1})
 
 
 def bearing(operator: Operator) -> Bearing:
@@ -107,7 +115,8 @@ def _sql(config: Config, path: Path, given: Mapping[str, str]) -> Wanted:
         path.stem.replace("-", "_"), tuple(statements(text, str(path))), config.flink.parallelism,
         config.flink.max_parallelism, config.flink.checkpoint_ms, digest,
     )  # fmt: skip
-    return Wanted(deployment(plan), jar, Bearing(), tuple(plan.topics))
+    topics = dict.fromkeys(plan.topics, config.sinks.kafka.shards)
+    return Wanted(deployment(plan), jar, Bearing(), topics)
 
 
 def with_options(config: Config, brokers: str | None, prefix: str | None,
@@ -124,20 +133,23 @@ def with_options(config: Config, brokers: str | None, prefix: str | None,
 
 
 def ensure_topics(config: Config, wanted: Wanted) -> None:
-    """Make the topics of a job that are missing: Flink makes none, and does not wait."""
+    """Make the topics of a job that are missing: Flink makes none, and fails without them.
+
+    SinkError if one has another number of partitions than the configuration says.
+    """
     from tickloop.app.sinks import bus_of
     from tickloop.tickerplant.sinks import kafka_client
 
-    if not wanted.topics:
-        return
     kafka = config.sinks.kafka
     bus = bus_of(replace(kafka, bootstrap=kafka.bootstrap or config.flink.brokers))
-    consumer = kafka_client.BusConsumer(bus)
-    try:
+    names = Names(kafka.prefix)
+    topics = dict(wanted.topics)
+    if wanted.what.kind == SQL:
+        # What a SQL file names may be anybody's, with as many partitions as he likes.
+        consumer = kafka_client.BusConsumer(bus)
         known = consumer.topics()
-    finally:
         consumer.close()
-    # A stream's results have one partition, so that those of a share keep their order.
-    count = 1 if wanted.what.kind == STREAM else kafka.shards
-    missing = {topic: count for topic in wanted.topics if topic not in known}
-    kafka_client.ensure_topics(bus, missing, compacted=(), replication=kafka.replication)
+        topics = {name: count for name, count in topics.items() if name not in known}
+    kafka_client.ensure_topics(
+        bus, topics, compacted=names.dictionaries, replication=kafka.replication
+    )

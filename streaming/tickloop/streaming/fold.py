@@ -1,6 +1,6 @@
 """One running operator: its state, how far it has come, and the rows that follow from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -57,6 +57,15 @@ class Fold:
             assert isinstance(operator, Together), f"{operator.name} declares `together`"
             self._state, rows = operator.step_together(self._state, batches)
         return rows
+
+    def change(self, changed: Mapping[str, float]) -> None:
+        """Give live parameters other values from the next row on, as `control` rows would."""
+        count = len(changed)
+        columns = {name: np.zeros(count, dtype=np.int64) for name in CONTROL.names}
+        columns["name"] = np.array([name.encode() for name in changed], dtype=np.bytes_)
+        columns["value"] = np.array([*changed.values()], dtype=np.float64)
+        columns["seq"] = np.full(count, self.seq, dtype=np.int64)
+        self._state, _ = self.job.operator.step(self._state, Batch(CONTROL, columns))
 
     def snapshot(self) -> bytes:
         """Spell the state and how far it has come."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tickloop.app.commands import stream_flink, stream_watch
+from tickloop.app.commands import stream_flink, stream_manifest, stream_watch
 from tickloop.app.options import (
     SessionDate,
     data_option,
@@ -25,6 +25,7 @@ def stream() -> None:
 for _command in (
     stream_flink.setup, stream_flink.plan, stream_flink.deploy, stream_watch.status,
     stream_watch.logs, stream_flink.savepoint, stream_flink.upgrade, stream_flink.cancel,
+    stream_manifest.manifest,
 ):  # fmt: skip
     stream.add_command(_command)
 

@@ -26,6 +26,12 @@ _timeout = click.option(
 )  # fmt: skip
 
 
+config_option = click.option(
+    "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Configuration (TOML); `tickloop config show` lists every key.",
+)  # fmt: skip
+
+
 def cluster_options(function: F) -> F:
     """Add what says which cluster is meant."""
     for option in (
@@ -36,16 +42,13 @@ def cluster_options(function: F) -> F:
         ),
         click.option("--flink", "url", metavar="URL", help="REST endpoint; else [flink] rest, else"
                      " the cluster that `tickloop up flink` started."),
-        click.option(
-            "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False),
-            metavar="FILE", help="Configuration (TOML); `tickloop config show` lists every key.",
-        ),
+        config_option,
     ):  # fmt: skip
         function = option(function)
     return function
 
 
-def _job_options(function: F) -> F:
+def job_options(function: F) -> F:
     """Add what decides how a job should run."""
     for option in (
         click.option("--parallelism", type=click.IntRange(1), help="Slots, else [flink]'s."),
@@ -88,7 +91,7 @@ def setup(cache: Path, as_json: bool) -> None:
     print(f"Flink {found.flink} with Python {found.python} and Java {found.java} in {found.folder}")
 
 
-def _config(path: Path | None, options: dict[str, Any]) -> Config:
+def config_with(path: Path | None, options: dict[str, Any]) -> Config:
     from tickloop.app.flink_jobs import with_options
 
     return with_options(load(path), options["brokers"], options["prefix"], options["parallelism"])
@@ -113,7 +116,7 @@ def _compare(rest: "Rest", wanted: "Wanted") -> "Comparison":
 
 @click.command()
 @_jobs
-@_job_options
+@job_options
 @cluster_options
 @json_option
 def plan(
@@ -130,13 +133,11 @@ def plan(
       tickloop stream plan --config desk.toml
       tickloop stream plan pairs --set entry=2.5 --flink http://10.0.0.5:8081
     """
-    from tickloop.app.flink_jobs import named, wanted
+    from tickloop.app.flink_jobs import chosen
 
-    config = _config(config_path, options)
+    config = config_with(config_path, options)
     rest = rest_of(url, config, home)
-    found = [
-        _compare(rest, wanted(config, name, settings_of(given))) for name in named(config, jobs)
-    ]
+    found = [_compare(rest, each) for each in chosen(config, jobs, settings_of(given))]
     if as_json:
         print(json.dumps([_as_json(each) for each in found]))
     for each in found if not as_json else ():
@@ -177,7 +178,7 @@ def _as_json(comparison: "Comparison") -> dict[str, object]:
 
 @click.command()
 @_jobs
-@_job_options
+@job_options
 @click.option("--from", "savepoint", metavar="PATH", help="Take up a savepoint or a checkpoint.")
 @_timeout
 @cluster_options
@@ -199,11 +200,11 @@ def deploy(
       tickloop stream deploy ohlc.sql --set minutes=15
       tickloop stream deploy pairs --from file:/flink/savepoints/savepoint-1a2b3c
     """
-    from tickloop.app.flink_jobs import ensure_topics, named, wanted
+    from tickloop.app.flink_jobs import chosen, ensure_topics
 
-    config = _config(config_path, options)
+    config = config_with(config_path, options)
     operations = _operations(url, config, home, timeout_s)
-    for each in [wanted(config, name, settings_of(given)) for name in named(config, jobs)]:
+    for each in chosen(config, jobs, settings_of(given)):
         ensure_topics(config, each)
         job = operations.deploy(each.what, each.jar, savepoint)
         _done(each.name, job, f"deployed {each.name} as {job}: it runs and keeps its state",
@@ -216,7 +217,7 @@ def _done(name: str, job: str | None, text: str, *, as_json: bool, **more: objec
 
 @click.command()
 @_jobs
-@_job_options
+@job_options
 @_timeout
 @cluster_options
 @json_option
@@ -236,12 +237,12 @@ def upgrade(
       tickloop stream upgrade --config desk.toml
       tickloop stream upgrade pairs --set entry=2.5
     """
-    from tickloop.app.flink_jobs import ensure_topics, named, wanted
+    from tickloop.app.flink_jobs import chosen, ensure_topics
     from tickloop.streaming.flink.deployed import must_run
 
-    config = _config(config_path, options)
+    config = config_with(config_path, options)
     operations = _operations(url, config, home, timeout_s)
-    for each in [wanted(config, name, settings_of(given)) for name in named(config, jobs)]:
+    for each in chosen(config, jobs, settings_of(given)):
         must_run(operations.rest, each.name)
         comparison = _compare(operations.rest, each)
         if comparison.verb == "nothing":

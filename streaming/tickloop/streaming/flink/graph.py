@@ -184,7 +184,7 @@ class _Step:
         share: Share = self._make(self._keys.index(key), base)
         since = [] if base is None else list(self._since.get())
         share.replay(since)
-        if base is None:
+        if share.adopt() or base is None:
             self._rebase(key, share)
         else:
             self._weights[key] = _SINCE_BYTES - sum(map(len, since))

@@ -1,5 +1,6 @@
 """Deploy, upgrade and end jobs, each step verified; what fails to start is rolled back."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from tickloop.streaming.flink.rest import ENDED, Rest, root_cause
 _POLL_S = 0.2
 # A job that fails so often before it first runs will not run.
 _FAILURES_MAX = 2
-_ENTRY = {SQL: "tickloop_sql"}
-_STREAM_ENTRY = "tickloop.streaming.flink.entry"
+_NO_SLOT = "NoResourceAvailableException"
+_ENTRY = "tickloop.streaming.flink.entry"
+_SQL_ENTRY = "tickloop.streaming.flink.sql_entry"
 Tell = Callable[[str], None]
 
 
@@ -107,7 +109,7 @@ class Operations:
     def _start(self, what: Deployment, code: PurePosixPath, savepoint: str | None) -> str:
         try:
             job = self.rest.run_python(
-                code.name, ["-pym", _ENTRY.get(what.kind, _STREAM_ENTRY), what.text],
+                code.name, ["-pym", entry_of(what), what.text],
                 {**self.settings, **job_settings(what, str(code))}, savepoint,
             )  # fmt: skip
         except ServerError as error:
@@ -129,7 +131,8 @@ class Operations:
         while not (detail := self.rest.job(job)).is_running:
             failures = self.rest.failures(job)
             if detail.state in ENDED or len(failures) > _FAILURES_MAX:
-                raise _not_started(what, failures[0].root if failures else detail.state)
+                reason = failures[0].root if failures else detail.state
+                raise _not_started(what, self._waiting(what) if _NO_SLOT in reason else reason)
             if monotonic_ns() > deadline:
                 reason = failures[0].root if failures else self._waiting(what)
                 raise _not_started(what, f"not within {self.timeout_s:.0f} s: {reason}")
@@ -158,14 +161,17 @@ class Operations:
         tidy(self.rest, {each.what.code_digest for each in deployed(self.rest) if each.what})
 
 
+def entry_of(what: Deployment) -> str:
+    """Name the module that submits a job."""
+    return _SQL_ENTRY if what.kind == SQL else _ENTRY
+
+
 def _not_started(what: Deployment, reason: str) -> JobError:
     return JobError(f"{what.name} did not start: {reason}")
 
 
 def job_settings(what: Deployment, code: str) -> dict[str, str]:
     """Give Flink's own settings of a job."""
-    import json
-
     plan = what.plan
     found = {
         "pipeline.name": what.job_name,

@@ -15,6 +15,7 @@ from tickloop.core.batch import Batch
 from tickloop.core.errors import SnapshotError
 from tickloop.core.kernel import warm_up
 from tickloop.core.operator import Scope
+from tickloop.core.parameters import Setting
 from tickloop.core.schema import CLOCK, CONTROL, TABLES
 from tickloop.streaming.finding import find
 from tickloop.streaming.flink.gather import Gather, Input
@@ -96,6 +97,8 @@ class Share:
         self._early: dict[Input, deque[bytes]] = {}
         self._silent = 0
         self._plant = 0
+        # What the state was made with; a plan may have other values for the live ones since.
+        self._params: dict[str, Setting] = dict(job.params)
         inputs = _inputs(plan, self._job, share)
         if base is None:
             start = plan.start["seq"] if isinstance(plan.start, Mapping) else NO_SEQ
@@ -119,6 +122,21 @@ class Share:
         for raw in messages:
             for group in self._groups(raw):
                 self._folded(group)
+
+    def adopt(self) -> bool:
+        """Take up live parameters that the plan changed since the base; tell whether there are any.
+
+        They hold from the next row on, so what was taken since the base is `replayed` before.
+        """
+        changed = {
+            each.name: float(self._job.params[each.name])
+            for each in self._job.operator.parameters
+            if each.live and self._job.params[each.name] != self._params.get(each.name)
+        }
+        if changed:
+            self._params |= changed
+            self._fold.change(changed)
+        return bool(changed)
 
     # Messages in
 
@@ -184,7 +202,7 @@ class Share:
         told, held = self._gather.settled()
         manifest = {
             "done": self._gather.done, "told": [[*where, seq] for where, seq in told.items()],
-            "sent": self._sent, "plant": self._plant,
+            "sent": self._sent, "plant": self._plant, "params": self._params,
         }  # fmt: skip
         parts = [json.dumps(manifest).encode(), b"\n".join(self._known.records),
                  self._fold.snapshot()]  # fmt: skip
@@ -198,6 +216,7 @@ class Share:
             ends = [24 + sum(lengths[: count + 1]) for count in range(3)]
             manifest: Any = json.loads(base[24 : ends[0]])
             told = {(int(a), int(b)): int(seq) for a, b, seq in manifest["told"]}
+            self._params = dict(manifest["params"])
         except (ValueError, KeyError, TypeError) as error:
             raise SnapshotError(
                 f"a share's state of {len(base)} bytes is damaged ({error}); start the job from"

@@ -14,7 +14,7 @@ from tickloop.streaming.flink.deployed import SQL, Deployment
 
 # How the Python of a SQL job runs: not at all, once it is submitted.
 _MODE = "jvm"
-_MODULE = "tickloop_sql.py"
+_PACKAGE = "tickloop/streaming/flink"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _VALUE = re.compile(r"\$\{(\w+)(?::([^}]*))?\}")
 _TOPIC = re.compile(r"'topic'\s*=\s*'([^']+)'")
@@ -111,7 +111,9 @@ def _split(text: str) -> Iterator[str]:
 def code() -> tuple[str, bytes]:
     """Give the code that runs SQL on a cluster, and its digest."""
     source = files("tickloop.streaming").joinpath("flink", "sql_entry.py").read_bytes()
-    return hashlib.blake2b(source, digest_size=8).hexdigest(), as_jar({_MODULE: source})
+    packages = {f"{_PACKAGE}/__init__.py": b"", "tickloop/streaming/__init__.py": b""}
+    jar = as_jar({**packages, f"{_PACKAGE}/sql_entry.py": source})
+    return hashlib.blake2b(source, digest_size=8).hexdigest(), jar
 
 
 def deployment(plan: SqlPlan) -> Deployment:
