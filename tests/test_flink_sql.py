@@ -84,7 +84,7 @@ def made(captured: Captured, name: str, *given: str) -> list[Row]:
     consumer.assign({(topic, shard): 0 for shard in range(SHARDS)})
     rows: list[Row] = []
     quiet = time.monotonic()
-    while time.monotonic() - quiet < (8 if rows else 60):
+    while time.monotonic() - quiet < (15 if rows else 90):
         found = consumer.poll(0.5)
         rows += [json.loads(each.value or b"{}") for each in found]
         quiet = time.monotonic() if found else quiet

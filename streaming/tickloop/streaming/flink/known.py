@@ -20,6 +20,7 @@ class Known:
         self.records: list[bytes] = []
         self._names: dict[int, bytes] = {}
         self._is_known = np.zeros(1, dtype=np.bool_)
+        self._gapless = 0  # every id below is known
         self._instruments = Instruments()
 
     def learn(self, record: bytes) -> list[Batch]:
@@ -42,6 +43,8 @@ class Known:
             more[-1] = True
             self._is_known = more
         self._is_known[symbol] = True
+        while self._gapless < len(self._is_known) - 1 and self._is_known[self._gapless]:
+            self._gapless += 1
         return [_symbol(symbol, name), _instrument(symbol, *units)]
 
     def has_all(self, rows: Batch) -> bool:
@@ -49,7 +52,10 @@ class Known:
         if not len(rows):
             return True
         ids = rows.columns["sym"].astype(np.int32, copy=False)
-        if int(ids.max()) >= len(self._is_known) - 1:
+        most = int(ids.max())
+        if most < self._gapless:
+            return True
+        if most >= len(self._is_known) - 1:
             return False
         return bool(self._is_known[np.maximum(ids, -1)].all())
 

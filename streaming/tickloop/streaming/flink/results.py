@@ -50,6 +50,9 @@ class Writer:
             start, previous = end, reach
 
     def _message(self, rows: Batch, previous: int, through: int) -> bytes:
+        if not len(rows):
+            silence = encode(self._header(rows, previous, through, 0), rows, _NO_CLOCKS)
+            return silence + bytes(_LENGTH_BYTES)
         columns: dict[str, _Array] = {}
         names: dict[str, list[str]] = {}
         floats = 0

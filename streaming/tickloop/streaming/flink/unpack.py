@@ -9,11 +9,13 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import zipfile
 from pathlib import Path
 
 _STEM = "tickloop-code-"
 _NAMESPACE = "tickloop"
+_one_at_a_time = threading.Lock()
 
 
 def use(digest: str) -> Path | None:
@@ -33,12 +35,22 @@ def use(digest: str) -> Path | None:
         except OSError:
             # Another process was faster; what it unpacked is the same.
             shutil.rmtree(fresh)
-    if sys.path[0] != str(folder):
+    with _one_at_a_time:
+        _load_from(folder)
+    return folder
+
+
+def _load_from(folder: Path) -> None:
+    # Tasks of a job are opened side by side: what another one is importing is let go only if it
+    # is of other code.
+    if folder.name not in __file__ and sys.path[0] != str(folder):
         _forget()
+    for name, module in [*sys.modules.items()]:
+        if name.startswith(f"{_NAMESPACE}.") and hasattr(module, "__path__"):
+            module.__path__ = [str(folder.joinpath(*name.split(".")))]
     # Flink deletes archives when their job ends, and a path of one that is gone fails all imports.
     others = [entry for entry in sys.path if _STEM not in entry]
     sys.path[:] = [str(folder), *others]
-    return folder
 
 
 def _archive(digest: str) -> Path | None:

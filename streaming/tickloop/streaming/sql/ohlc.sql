@@ -23,7 +23,7 @@ CREATE TABLE bar (
   'properties.bootstrap.servers' = '${brokers}',
   'properties.group.id' = '${prefix}sql.ohlc',
   'scan.startup.mode' = 'earliest-offset',
-  'scan.watermark.idle-timeout' = '${idle:1} s',
+  'scan.watermark.idle-timeout' = '${idle:10} s',
   'format' = 'json',
   'json.timestamp-format.standard' = 'ISO-8601'
 );

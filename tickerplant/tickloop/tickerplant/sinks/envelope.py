@@ -16,6 +16,7 @@ then the bytes.
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ _HEADER = struct.Struct("<4sHHQQIIqqqqqqQHHI")
 HEADER_BYTES = _HEADER.size
 NO_SEQ = -1
 _NULL_SYMBOL = -(2**31)
+_PACKING_MAX = int(max(Packing))
 _Column = npt.NDArray[np.generic]
 
 
@@ -62,6 +64,7 @@ class Message:
     clocks: Batch
 
 
+@cache
 def schema_id(table: Table) -> int:
     """Name a table's columns and kinds by a number."""
     return schema_digest([table])
@@ -167,9 +170,9 @@ class _Reader:
     def _column(self, kind: Kind, code: int, dtype: str, rows: int) -> _Column:
         if kind is Kind.TEXT:
             return self._texts(rows)
-        if code > max(Packing):
+        if code > _PACKING_MAX:
             raise WireError(
-                f"bus message: packing {code} seen, 0 to {max(Packing):d} expected; it was written"
+                f"bus message: packing {code} seen, 0 to {_PACKING_MAX} expected; it was written"
                 " by a newer program"
             )
         packing = Packing(code)
