@@ -67,6 +67,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "journal": _module("journal"),
     "hdb": _module("hdb"),
     "sinks": _module("sinks"),
+    "questdb": _module("questdb"),
     "qsql": _module("qsql"),
     "start": _module("start"),
     "operators": _module("operators"),
