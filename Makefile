@@ -17,7 +17,7 @@ test: .venv/.test check
 
 # Sinks against a real Kafka broker and QuestDB, installed from their registries; needs Java 17.
 test-servers: .venv/.test
-	TICKLOOP_SERVERS=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal tests/test_infra.py tests/test_kafka_sink.py tests/test_questdb_sink.py tests/test_questdb_route.py
+	TICKLOOP_SERVERS=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal tests/test_infra.py tests/test_kafka_sink.py tests/test_questdb_sink.py tests/test_questdb_route.py tests/test_questdb_faults.py
 
 check: .venv/.test
 	$(BIN)/ruff check .
