@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import good, running, wait_for
+from tests.command import good, running, tickloop, wait_for
 from tests.gateway_process import wait_until
 from tests.servers import Server, shared
 from tickloop.app.sinks import source_of
@@ -116,7 +116,9 @@ def test_a_plant_killed_under_load_is_continued_by_both(empty: QuestDb, tmp_path
         wait_for(lambda: (found := cursor.peek()) is not None and found.rows > 0, process)
         process.kill()
         process.wait()
-    good(*arguments)
+    again = tickloop(*arguments)
+    # All of it may have been captured, with the sink alone still behind.
+    assert again.code == 0 or "already holds" in again.err, again
     good("sink", "questdb", "--data", data, "--config", config)
     assert lost_and_repeated(data, empty) == NONE
 
