@@ -23,7 +23,7 @@ from tickloop.core.batch import Batch, Slice
 from tickloop.core.clock import monotonic_ns
 from tickloop.core.config import Config, KafkaSinkConfig, QuestDbSinkConfig, SinksConfig
 from tickloop.core.kernel import warm_up
-from tickloop.core.schema import QUOTE, TRADE
+from tickloop.core.schema import QUOTE, TRADE, Table
 from tickloop.infra.servers import Wishes, down, up
 from tickloop.tickerplant.journal_tail import JournalTail
 from tickloop.tickerplant.sinks.cursor import Cursor, CursorFile
@@ -35,7 +35,7 @@ from tickloop.tickerplant.sinks.kafka_client import (
     ensure_topics,
 )
 from tickloop.tickerplant.sinks.questdb_client import QuestDbSender
-from tickloop.tickerplant.sinks.questdb_columns import columns_of
+from tickloop.tickerplant.sinks.questdb_columns import Spelled, columns_of
 from tickloop.tickerplant.sinks.questdb_rest import QuestDb
 from tickloop.tickerplant.sinks.questdb_tables import ensure_tables, is_applied
 
@@ -45,6 +45,7 @@ QUESTDB_ROWS = 1_000_000
 PACED_ROWS = 1_000_000  # a second, for PACED_S
 PACED_S = 8
 BATCH_ROWS = 10_000
+LAG_REQUESTS = 150
 REPEATS = 3
 _Longs = npt.NDArray[np.int64]
 _START = 850_000_000_000_000_000
@@ -199,16 +200,42 @@ def _questdb(root: Path, address: str) -> list[Figure]:
         figure("journal to QuestDB, dedup on", "rows/s", rates),
         figure("  bare client, the same rows in memory", "rows/s", bare),
         figure("  times the bare client", "×", times, at_least=0.7),
+        *_visible(root, server),
     ]
 
 
-def _drop(server: QuestDb) -> None:
-    for row in server.ask("SELECT table_name FROM tables()"):
-        server.ask(f"DROP TABLE {row['table_name']}")
+def _visible(root: Path, server: QuestDb) -> list[Figure]:
+    """Measure from an acknowledged request to a SELECT that sees its rows, which is asked again
+    and again; a request holds as many rows as a chunk of the journal has.
+    """
+    _drop(server)
+    ensure_tables(server, [TRADE, QUOTE], fractional=False)
+    sender = QuestDbSender(server.address, user="", password="", timeout_s=60.0)
+    lags, sent = [], 0
+    for which, columns in _frames(root)[:LAG_REQUESTS]:
+        if which is not QUOTE:
+            continue
+        symbols = [each.name for each in which.columns if each.kind.value == "symbol"]
+        sender.add(which.name, columns, symbols=symbols, at="time")
+        sender.flush()
+        acknowledged = monotonic_ns()
+        sent += len(np.asarray(columns["seq"]))
+        while server.ask("SELECT count() AS n FROM quote")[0]["n"] < sent:
+            pass
+        lags.append((monotonic_ns() - acknowledged) / 1e6)
+    sender.close()
+    return [
+        figure(
+            "QuestDB, from acknowledged to visible, p50", "ms", [float(np.percentile(lags, 50))]
+        ),
+        figure(
+            "QuestDB, from acknowledged to visible, p99", "ms", [float(np.percentile(lags, 99))]
+        ),
+    ]
 
 
-def _bare_client(root: Path, server: QuestDb) -> float:
-    """Send rows that lie in memory in the client's own form, 100,000 a request; give seconds."""
+def _frames(root: Path) -> list[tuple[Table, dict[str, Spelled]]]:
+    """Read trades and quotes of a directory in the client's own form."""
     source = source_of(root, Config())
     tail = JournalTail(root / "journal", source.catalog, source.symbols)
     tail.go_to(-1)
@@ -219,6 +246,17 @@ def _bare_client(root: Path, server: QuestDb) -> float:
             for rows in chunk.batches
             if rows.table in (TRADE, QUOTE)
         ]
+    return frames
+
+
+def _drop(server: QuestDb) -> None:
+    for row in server.ask("SELECT table_name FROM tables()"):
+        server.ask(f"DROP TABLE {row['table_name']}")
+
+
+def _bare_client(root: Path, server: QuestDb) -> float:
+    """Send rows that lie in memory in the client's own form, 100,000 a request; give seconds."""
+    frames = _frames(root)
     ensure_tables(server, [TRADE, QUOTE], fractional=False)
     started = monotonic_ns()
     sender = QuestDbSender(server.address, user="", password="", timeout_s=60.0)

@@ -68,6 +68,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "hdb": _module("hdb"),
     "sinks": _module("sinks"),
     "flink": _module("flink"),
+    "questdb": _module("questdb"),
     "qsql": _module("qsql"),
     "start": _module("start"),
     "operators": _module("operators"),

@@ -1,6 +1,7 @@
 """QuestDB over HTTP: statements and small answers as JSON."""
 
 import base64
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -33,7 +34,7 @@ class QuestDb:
                 found = json.load(answer)
         except urllib.error.HTTPError as error:
             raise self._refused(statement, error) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise SinkAwayError(
                 f"QuestDB at {self.address} does not answer ({getattr(error, 'reason', error)});"
                 " `tickloop status` tells of those started here"

@@ -18,10 +18,11 @@ from tickloop.tickerplant.sinks.kafka_names import sent_tables
 from tickloop.tickerplant.sinks.questdb_client import QuestDbSender
 from tickloop.tickerplant.sinks.questdb_columns import columns_of
 from tickloop.tickerplant.sinks.questdb_rest import QuestDb
-from tickloop.tickerplant.sinks.questdb_tables import ensure_tables, is_applied, last_seq
+from tickloop.tickerplant.sinks.questdb_tables import ensure_tables, is_applied, last_seq, resume
 from tickloop.tickerplant.sinks.sink import Taken
 
 _APPLY_S = 20.0
+_LOOK_NS = 1_000_000_000  # how often suspended tables are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class QuestDbSink:
         """Check or make tables; give the seq to go on after."""
         server = self._settings.server
         ensure_tables(server, self._tables, fractional=self._catalog.fractional)
+        resume(server, self._tables)
         self._wait_applied(server)
         start = self._start(cursor)
         self._sender = QuestDbSender(
@@ -64,6 +66,7 @@ class QuestDbSink:
             timeout_s=self._settings.timeout_s,
         )  # fmt: skip
         self._taken = Taken(start, 0, dict(cursor.streams))
+        self._looked_ns = monotonic_ns()
         self._waiting: list[Chunk] = []
         self._waiting_rows = 0
         return start
@@ -92,8 +95,16 @@ class QuestDbSink:
         if self._waiting_rows >= self._settings.rows_max:
             self._flush()
 
+    def _look(self) -> None:
+        """Notice tables that take rows and show none: their server's disk is full."""
+        now = monotonic_ns()
+        if now - self._looked_ns >= _LOOK_NS:
+            self._looked_ns = now
+            is_applied(self._settings.server, self._tables)
+
     def idle(self) -> None:
         """Send what waits: nothing more is coming right now."""
+        self._look()
         if self._waiting:
             self._flush()
         else:
@@ -120,6 +131,7 @@ class QuestDbSink:
         rows_taken = self._taken.rows + self._waiting_rows
         self._taken = Taken(self._waiting[-1].through, rows_taken, streams)
         self._waiting, self._waiting_rows = [], 0
+        self._look()
 
     def _add(self, sender: QuestDbSender, rows: Batch) -> None:
         if len(self._names) != len(self._symbols):

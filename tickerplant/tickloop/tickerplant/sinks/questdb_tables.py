@@ -3,10 +3,19 @@
 from typing import Any
 
 from tickloop.core.dialects import questdb
-from tickloop.core.errors import SinkError
+from tickloop.core.errors import SinkAwayError, SinkError
 from tickloop.core.schema import Table
 from tickloop.tickerplant.sinks.questdb_rest import QuestDb
 
+# Of the reasons for which QuestDB suspends a table, those that end when there is room.
+_FULL = (
+    "DISK FULL",
+    "NO SPACE LEFT",
+    "ERRNO=28",
+    "ERRNO: 28",
+    "COULD NOT ALLOCATE",
+    "NO DISK SPACE",
+)
 _KEYS = ("time", "sym", "seq")
 
 
@@ -76,17 +85,37 @@ def last_seq(server: QuestDb, table: Table) -> int | None:
 
 
 def is_applied(server: QuestDb, tables: list[Table]) -> bool:
-    """Tell whether queries see every row that was acknowledged."""
+    """Tell whether queries see every row that was acknowledged; errors as for `resume`."""
     names = {table.name for table in tables}
-    pending = [
-        row
-        for row in server.ask("SELECT name, suspended, writerTxn, sequencerTxn FROM wal_tables()")
-        if row["name"] in names
-    ]
-    stuck = [row["name"] for row in pending if row["suspended"]]
-    if stuck:
-        raise SinkError(
-            f"QuestDB's table {stuck[0]} is suspended, as after a full disk: make room, then"
-            f" ALTER TABLE {stuck[0]} RESUME WAL"
-        )
+    pending = [row for row in server.ask("SELECT * FROM wal_tables()") if row["name"] in names]
+    for row in pending:
+        if row["suspended"]:
+            raise _suspended(row)
     return all(row["writerTxn"] == row["sequencerTxn"] for row in pending)
+
+
+def resume(server: QuestDb, tables: list[Table]) -> None:
+    """Let tables go on that a full disk has suspended; what they had acknowledged is applied.
+
+    SinkError for a table that is suspended for another reason: a person has to look at that.
+    """
+    for table in tables:
+        for row in server.ask(f"SELECT * FROM wal_tables() WHERE name = '{table.name}'"):  # noqa: S608
+            if row["suspended"]:
+                if not _is_full(row):
+                    raise _suspended(row)
+                server.ask(f"ALTER TABLE {table.name} RESUME WAL")
+
+
+def _is_full(row: dict[str, Any]) -> bool:
+    told = f"{row.get('errorTag')} {row.get('errorMessage')}".upper()
+    return any(word in told for word in _FULL)
+
+
+def _suspended(row: dict[str, Any]) -> SinkError:
+    """Say why a table shows no new rows, and who has to do what."""
+    told = " ".join(filter(None, (row.get("errorTag"), row.get("errorMessage"))))
+    said = f"QuestDB's table {row['name']} is suspended ({told or 'no reason given'})"
+    if _is_full(row):
+        return SinkAwayError(f"{said}: make room on its disk, the sink resumes it by itself")
+    return SinkError(f"{said}: look at QuestDB's log, then ALTER TABLE {row['name']} RESUME WAL")
