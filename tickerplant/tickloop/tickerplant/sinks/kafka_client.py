@@ -207,11 +207,13 @@ class BusProducer:
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything is delivered; False if that took too long."""
         deadline = monotonic_ns() + int(timeout_s * 1e9)
-        while self._producer.flush(_STEP_S):
+        left = 1
+        while left:
+            with _told(self._bus, "sending"):
+                left = self._producer.flush(_STEP_S)
             self._check()
-            if monotonic_ns() > deadline:
+            if left and monotonic_ns() > deadline:
                 return False
-        self._check()
         return True
 
     def _check(self) -> None:
@@ -279,10 +281,15 @@ class BusTransactions:
         self._ask(lambda _: self._producer.begin_transaction())
         for each in records:
             self._queue(each)
-        while self._producer.flush(_STEP_S):
-            self._check()
-        self._check()
+        while not self._is_flushed():
+            pass
         self._ask(self._producer.commit_transaction)
+
+    def _is_flushed(self) -> bool:
+        left: list[int] = []
+        self._ask(lambda _: left.append(self._producer.flush(_STEP_S)))
+        self._check()
+        return not left[-1]
 
     def _on_error(self, error: Any) -> None:
         if _is_lost(error):
