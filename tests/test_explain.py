@@ -91,6 +91,8 @@ def test_groups_and_joins_tell_their_algorithm(root: Path, rows: pd.DataFrame) -
     found = explain(root, "select sum size by sym from trade where date=2024.03.04")
     groups = _named(found.steps, "group")
     assert groups[0].how.startswith("offsets of p# or s#")
+    assert "one part that is left" in _named(found.steps, "query")[0].how
+    found = explain(root, "select sum size by sym from trade")
     assert "each part aggregated" in _named(found.steps, "query")[0].how
     found = explain(root, "select sum price by size from trade")
     assert "codes" in _named(found.steps, "group")[0].how

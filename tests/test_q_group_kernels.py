@@ -91,21 +91,35 @@ def test_groups_know_their_rows(values: list[int]) -> None:
     assert groups.lasts.tolist() == [found[-1] for found in rows.values()]
 
 
+def buckets(times: list[int], step: int, origin: int, room: int) -> list[int] | None:
+    """Find where buckets begin in one span of times; None if there are none."""
+    starts, runs = np.full(room + 1, -7), np.zeros(1, dtype=np.int64)
+    bucket_starts(
+        array(times), np.zeros(1, dtype=np.int64), np.array([len(times)]), 0, 1, step, origin,
+        np.array([0, room]), starts, runs,
+    )  # fmt: skip
+    assert starts[room] == -7
+    return starts[: runs[0]].tolist() if runs[0] >= 0 else None
+
+
 @few
 @given(times=st.lists(st.integers(-500, 500)), step=st.integers(1, 90), origin=st.integers(-9, 9))
 def test_buckets_of_ascending_times(times: list[int], step: int, origin: int) -> None:
     times.sort()
-    out = np.empty(len(times), dtype=np.int64)
-    runs = bucket_starts(array(times), 0, len(times), step, origin, out)
     numbers = [(time - origin) // step for time in times]
     expected = [k for k in range(len(times)) if k == 0 or numbers[k] != numbers[k - 1]]
-    assert out[:runs].tolist() == expected
+    assert buckets(times, step, origin, len(times)) == expected
+    assert buckets(times, step, origin, len(expected)) == expected
 
 
 def test_descending_times_and_nulls_have_no_buckets() -> None:
-    out = np.empty(3, dtype=np.int64)
-    assert bucket_starts(array([5, 70, 3]), 0, 3, 10, 0, out) == -1
-    assert bucket_starts(array([NULL, 5, 70]), 0, 3, 10, 0, out) == -1
+    assert buckets([5, 70, 3], 10, 0, 3) is None
+    assert buckets([NULL, 5, 70], 10, 0, 3) is None
+    assert buckets([*range(20), 3, *range(20, 40)], 10, 0, 41) is None
+
+
+def test_buckets_that_have_no_room_are_not_written() -> None:
+    assert buckets([5, 15, 25, 35], 10, 0, 3) is None
 
 
 Spanned = tuple[list[int], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,6 +184,21 @@ def test_a_run_that_stays_answers_on_live_data(tmp_path: Path) -> None:
         done = ended(process, signal.SIGINT)
         assert done.code == 0, (done.out, done.err)
     assert f"q clients on port {ports['q']}" in done.err
+
+
+def test_a_gateway_ends_with_the_run_that_started_it(tmp_path: Path) -> None:
+    data = tmp_path / "day"
+    with running("run", *FEED, "--data", data, "--port", "0", "--stay") as process:
+        ports = wait_for(lambda: _ports(data), process)
+        with connect(f"127.0.0.1:{ports['q']}") as db:
+            assert db.q("1+1").numpy() == 2
+        process.kill()
+        wait_until(lambda: not _is_open(ports["q"]) and not _is_open(ports["pg"]), 60.0)
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _ports(data: Path) -> dict[str, int]:

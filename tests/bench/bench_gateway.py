@@ -1,7 +1,12 @@
-"""What a question costs on the way: point queries, large answers, beside a bare echo."""
+"""What a question costs on the way: point queries, large answers, beside a bare echo.
+
+The client has one core and who answers it another: left to the scheduler, an echo takes 10 us on
+one core or 90 us on two, and which it is changes from run to run.
+"""
 
 import asyncio
 import multiprocessing
+import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +29,7 @@ from tickloop.tickerplant.q_values import chars
 CALLS = 3000
 REPEATS = 5
 ROWS = 10_000_000
+CORES = sorted(os.sched_getaffinity(0))
 POINT = "select last price from trade where sym=`TECHA"
 COLUMN = f"column:til {ROWS}"
 
@@ -52,11 +58,19 @@ def _echo() -> Iterator[socket.socket]:
     ports = context.Queue()
     process = context.Process(target=_serve_echo, args=(ports,), daemon=True)
     process.start()
+    assert process.pid is not None
+    _place([process.pid])
     with socket.create_connection(("127.0.0.1", ports.get(timeout=30))) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield sock
     process.kill()
     process.join()
+
+
+def _place(servers: list[int]) -> None:
+    """Put servers on the last core."""
+    for server in servers:
+        os.sched_setaffinity(server, {CORES[-1]})
 
 
 @contextmanager
@@ -93,6 +107,15 @@ def _asked(text: str) -> bytes:
 
 
 def _points(served: Serving) -> list[Figure]:
+    _place(served.workers())
+    os.sched_setaffinity(0, {CORES[0]})
+    try:
+        return _point_figures(served)
+    finally:
+        os.sched_setaffinity(0, CORES)
+
+
+def _point_figures(served: Serving) -> list[Figure]:
     with _echo() as echo, _logged_in(served) as asking:
         runs: dict[str, list[float]] = {"echo": [], "1+1": [], "point": []}
         for _ in range(REPEATS):

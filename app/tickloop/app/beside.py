@@ -30,7 +30,7 @@ class Beside:
         # Our own interpreter, our own command.
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "tickloop.app", "serve", "--data", str(root), "--json",
-             *_options(wanted)],
+             "--beside", str(os.getpid()), *_options(wanted)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         self._selector = selectors.DefaultSelector()

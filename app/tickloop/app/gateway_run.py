@@ -61,12 +61,17 @@ class GatewayRun:
             raise
         self.ports = Ports(serve.host, self.front.port, self.pg.port)
 
-    def serve(self, stop: Stop, *, ready: Callable[[Ports], None]) -> None:
-        """Answer until a stop is requested; `ready` is told when the first answer can come."""
+    def serve(
+        self, stop: Stop, *, ready: Callable[[Ports], None], beside: int | None = None
+    ) -> None:
+        """Answer until a stop is requested; `ready` is told when the first answer can come.
+
+        With `beside`, the process that started this one, it ends when that one is gone.
+        """
         try:
             self.front.start()
             ready(self.ports)
-            while not stop.is_due:
+            while not stop.is_due and beside in (None, os.getppid()):
                 self.front.poll(0.25)
                 self.pg.poll()
         finally:

@@ -189,13 +189,18 @@ def _bucketed(rows: int, spans: Spans, by_key: Longs, bucket: _Bucket) -> Groups
         day_end = bucket.origin + bucket.per_day
         if firsts.min() < bucket.origin or lasts.max() >= day_end or lasts.min() < bucket.origin:
             return None
-    out = np.empty(rows, dtype=np.int64)
+    # A span has no more buckets than rows, nor than steps from its first time to its last.
+    steps = (lasts.astype(np.int64) - firsts) // bucket.step + 2
+    most = np.clip(steps, 1, spans.stops - spans.starts)
+    rooms = np.append(0, np.cumsum(most))
+    starts = np.empty(int(rooms[-1]), dtype=np.int64)
     runs = np.empty(len(spans), dtype=np.int64)
 
     def find(first: int, stop: int) -> None:
-        for k in range(first, stop):
-            a, b = int(spans.starts[k]), int(spans.stops[k])
-            runs[k] = bucket_starts(times, a, b, bucket.step, bucket.origin, out[a:b])
+        bucket_starts(
+            times, spans.starts, spans.stops, first, stop, bucket.step, bucket.origin, rooms,
+            starts, runs,
+        )  # fmt: skip
 
     workers = cores() if rows >= ROWS_MIN else 1
     marks = np.searchsorted(spans.stops, [rows * worker // workers for worker in range(1, workers)])
@@ -203,17 +208,19 @@ def _bucketed(rows: int, spans: Spans, by_key: Longs, bucket: _Bucket) -> Groups
     together([partial(find, a, b) for a, b in itertools.pairwise(edges)])
     if (runs < 0).any():
         return None
-    return _in_key_order(rows, spans, by_key, runs, out)
+    return _in_key_order(rows, spans, by_key, runs, [starts[a:] for a in rooms[by_key].tolist()])
 
 
-def _in_key_order(rows: int, spans: Spans, by_key: Longs, runs: Longs, out: Longs) -> Groups:
+def _in_key_order(
+    rows: int, spans: Spans, by_key: Longs, runs: Longs, found: Sequence[Longs]
+) -> Groups:
     lengths = runs[by_key]
-    firsts = spans.starts[by_key].tolist()
-    if not firsts:
+    if not found:
         empty = np.empty(0, dtype=np.int64)
         return Groups.of_spans(rows, empty, empty)
-    pieces = [out[a : a + b] for a, b in zip(firsts, lengths.tolist(), strict=True)]
-    starts = np.concatenate(pieces)
+    starts = np.concatenate(
+        [piece[:length] for piece, length in zip(found, lengths.tolist(), strict=True)]
+    )
     stops = np.empty_like(starts)
     stops[:-1] = starts[1:]
     stops[np.cumsum(lengths) - 1] = spans.stops[by_key]

@@ -65,6 +65,8 @@ def query_partitions(session: Interpreter, table: PartitionedTable, clauses: Cla
     partitions = table.partitions
     partitions.is_read(table.name)
     source = _pruned(session, partitions, clauses.where)
+    if len(source.places) == 1:
+        return _in_one(source, clauses)
     found = _reduced(source, clauses) or _pulled(source, clauses)
     scope = Scope(session, found[0])
     return executed(scope, found[1]) if clauses.is_exec else selected(scope, found[1])
@@ -90,6 +92,30 @@ def _pruned(session: Interpreter, partitions: Partitions, where: tuple[Value, ..
     wanted = set(kept.data.tolist())
     places = [place for place, slab in enumerate(partitions.slabs) if slab.key in wanted]
     return _Source(session, partitions, places, where[ahead:])
+
+
+def _in_one(source: _Source, clauses: Clauses) -> Value:
+    """Answer from the one slab that is left, without a step between."""
+    note("answered from the one part that is left")
+    (scope,) = source.scopes()
+    rest = replace(clauses, where=())
+    if clauses.is_exec:
+        return executed(scope, rest)
+    _check_cells(source, scope.count, len(source.partitions.names) if _gives_rows(clauses) else 0)
+    return selected(scope, rest)
+
+
+def _gives_rows(clauses: Clauses) -> bool:
+    return is_nothing(clauses.columns) and clauses.limit is None
+
+
+def _check_cells(source: _Source, rows: int, columns: int) -> None:
+    if rows * columns > CELLS_MAX:
+        raise QError(
+            "wsfull",
+            f"over {CELLS_MAX} values of {columns} columns would come into memory; select"
+            f" fewer columns, or narrow {source.partitions.field} in where",
+        )
 
 
 def _reduced(source: _Source, clauses: Clauses) -> tuple[Table, Clauses] | None:
@@ -189,15 +215,10 @@ def _pulled(source: _Source, clauses: Clauses) -> tuple[Table, Clauses]:
     note("rows of all parts put together")
     names = _needed(source, clauses)
     tables: list[Value] = []
-    cells, limit = 0, _rows_wanted(clauses)
+    rows, limit = 0, _rows_wanted(clauses)
     for scope in source.scopes():
-        cells += scope.count * len(names)
-        if cells > CELLS_MAX:
-            raise QError(
-                "wsfull",
-                f"over {CELLS_MAX} values of {len(names)} columns would come into memory; select"
-                f" fewer columns, or narrow {source.partitions.field} in where",
-            )
+        rows += scope.count
+        _check_cells(source, rows, len(names))
         found = [scope.column(name) for name in names]
         tables.append(Table(tuple(names), tuple(c for c in found if c is not None)))
         limit -= scope.count

@@ -21,10 +21,11 @@ _PORT = click.IntRange(0, 65535)
 @data_option
 @click.option("--q-port", type=_PORT, help="Port of q clients; 0 takes a free one. [5011]")
 @click.option("--pg-port", type=_PORT, help="Port of SQL clients; 0 takes a free one. [5433]")
+@click.option("--beside", type=int, hidden=True)
 @json_option
 def serve(
     data: Path | None, config_path: Path | None, q_port: int | None, pg_port: int | None,
-    as_json: bool,
+    beside: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Answer q clients (PyKX, kdb+, qPython, kola, Grafana) and SQL clients (psql, psycopg, JDBC,
     Grafana, BI tools) on a data directory, read-only.
@@ -53,7 +54,8 @@ def serve(
         sys.stdout.flush()
 
     with stopping() as stop:
-        GatewayRun(root, load(config_path), q_port=q_port, pg_port=pg_port).serve(stop, ready=ready)
+        run = GatewayRun(root, load(config_path), q_port=q_port, pg_port=pg_port)
+        run.serve(stop, ready=ready, beside=beside)
 
 
 def banner(root: Path, ports: "Ports", tables: list[str]) -> str:
