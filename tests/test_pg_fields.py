@@ -243,3 +243,21 @@ def test_any_bytes_in_a_login_are_refused_in_words(raw: bytes) -> None:
             step(raw)
         except PgError as error:
             assert "SCRAM" in error.message or "channel binding" in error.message
+
+
+def test_doubles_of_any_size_and_number_of_places_are_spelled_as_python_spells_them() -> None:
+    draw = np.random.default_rng(1)
+    sizes = 10.0 ** draw.integers(-9, 14, 2000)
+    values = np.concatenate([np.round(draw.random(2000) * sizes, places) for places in range(9)])
+    values = np.concatenate(
+        [values, -values[::7], draw.random(2000) * sizes, [0.0, 99999999.5, 1e8]]
+    )
+    fields = text_fields(pa.array(values), of_duck("DOUBLE"))
+    seen = [text or b"" for text in fields.to_list()]
+    # The shortest text that reads back is what Python finds too; the exponent's form aside.
+    assert [float(text) for text in seen] == values.tolist()
+    digits = [str(Decimal(text.decode()).normalize()) for text in seen]
+    assert digits == [str(Decimal(repr(value)).normalize()) for value in values.tolist()]
+    # PostgreSQL has an exponent below 0.0001 and from 1e15 on.
+    has_exponent = [b"e" in text for text in seen]
+    assert has_exponent == [0 < abs(value) < 1e-4 for value in values.tolist()]

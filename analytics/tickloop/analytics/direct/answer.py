@@ -10,7 +10,7 @@ from tickloop.analytics.arrow_parts import Dictionaries
 from tickloop.analytics.direct.aggregates import Aggregate
 from tickloop.analytics.direct.columns import arrow_type, as_arrow
 from tickloop.analytics.direct.plan import Out, Plan, Wanted
-from tickloop.analytics.direct.selection import Positions, Selection, selected
+from tickloop.analytics.direct.selection import Positions, Selection, selected, together
 from tickloop.analytics.direct.sorting import ordered
 from tickloop.analytics.pruning import Node
 from tickloop.analytics.trace import note, traced
@@ -125,7 +125,7 @@ class DirectAnswer:
 
     @traced("sort", found=lambda made: len(made[1]))
     def _sorted(self) -> tuple[list[Selection], Positions]:
-        found = list(self._selected())
+        found = list(together(self._selected()))
         offset, limit = self.wanted.offset, self.wanted.limit
         order = ordered(self.plan.keys, found, None if limit is None else offset + limit)
         return found, order[offset:]

@@ -1,6 +1,7 @@
 """Which rows of parts pass conditions: a range of rows where all do, positions elsewhere."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -91,6 +92,24 @@ def selected(
             found = _block(part, first, stop, others, dictionaries)
             if found.rows:
                 yield found
+
+
+def together(found: Iterable[Selection]) -> Iterator[Selection]:
+    """Join the blocks of each part."""
+    for _, blocks in itertools.groupby(found, key=lambda one: id(one.part)):
+        listed = list(blocks)
+        if len(listed) == 1:
+            yield listed[0]
+            continue
+        first, stop = listed[0].first, listed[-1].stop
+        if sum(one.rows for one in listed) == stop - first:
+            yield Selection(listed[0].part, first, stop, None)
+            continue
+        picked = [
+            np.arange(one.first, one.stop) if one.picked is None else one.first + one.picked
+            for one in listed
+        ]
+        yield Selection(listed[0].part, 0, listed[0].part.rows, np.concatenate(picked))
 
 
 def _block(

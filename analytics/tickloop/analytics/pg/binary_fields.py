@@ -10,7 +10,7 @@ import numpy as np
 from tickloop.analytics.pg import oids
 from tickloop.analytics.pg.fields import Fields, of_fixed, of_list, of_strings, valid_of
 from tickloop.analytics.pg.oids import PgType, WireType
-from tickloop.analytics.pg.text_fields import microseconds, text_fields
+from tickloop.analytics.pg.text_fields import filled, microseconds, text_fields
 from tickloop.core.clock import EPOCH_UNIX_NS
 
 EPOCH_US = EPOCH_UNIX_NS // 1000
@@ -30,7 +30,7 @@ def binary_fields(array: Any, wire: WireType) -> Fields:
 
 def _fixed(dtype: str) -> Callable[[Any], Fields]:
     def spell(array: Any) -> Fields:
-        values = array.fill_null(0).to_numpy(zero_copy_only=False)
+        values = filled(array, 0)
         return of_fixed(values.astype(dtype), valid_of(array))
 
     return spell

@@ -10,6 +10,10 @@ Starts = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int32]
 
 TIMESTAMP_WIDTH = 36
+DECIMAL_WIDTH = 20
+# Stands for a length where a number has another spelling than one with a few decimal places.
+ODD = -2
+_PLACES = 7
 _DAY_US = 86_400_000_000
 # 0001-01-01 in days since 1970: what is before it is BC.
 _FIRST_DAY = -719_162
@@ -137,3 +141,38 @@ def timestamps(micros: Starts, zoned: bool, out: Bytes, lengths: Lengths) -> Non
             out[at + 2] = 0x43
             at += 3
         lengths[row] = at - start
+
+
+@kernel("void(float64[::1], uint8[::1], int32[::1])")
+def decimals(values: npt.NDArray[np.float64], out: Bytes, lengths: Lengths) -> None:
+    """Write numbers of few decimal places as the shortest text that reads back, others as ODD.
+
+    Two numbers of at most 15 digits are never the same double: the first count of places whose
+    number reads back is the shortest.
+    """
+    for row in range(len(values)):
+        size = abs(values[row])
+        lengths[row] = ODD
+        if not (1e-4 <= size < 1e8):
+            continue
+        scale = 1.0
+        for places in range(_PLACES):
+            scaled = np.floor(size * scale + 0.5)
+            if scaled / scale == size:
+                start = at = row * DECIMAL_WIDTH
+                if values[row] < 0:
+                    out[at] = 0x2D
+                    at += 1
+                number = int(scaled)
+                unit = int(scale)
+                whole = number // unit
+                width = 1
+                while width < 9 and whole >= 10**width:
+                    width += 1
+                at = put_digits(out, at, whole, width)
+                if places > 0:
+                    out[at] = 0x2E
+                    at = put_digits(out, at + 1, number - whole * unit, places)
+                lengths[row] = at - start
+                break
+            scale *= 10.0

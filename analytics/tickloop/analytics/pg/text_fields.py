@@ -9,9 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.analytics.pg import oids
-from tickloop.analytics.pg.fields import Fields, of_list, of_strings, patched, valid_of
+from tickloop.analytics.pg.fields import NULL, Fields, of_list, of_strings, patched, valid_of
 from tickloop.analytics.pg.oids import PgType, WireType
-from tickloop.analytics.pg.row_kernels import TIMESTAMP_WIDTH, timestamps
+from tickloop.analytics.pg.row_kernels import (
+    DECIMAL_WIDTH,
+    ODD,
+    TIMESTAMP_WIDTH,
+    decimals,
+    timestamps,
+)
 
 _INFINITE = 2**63 - 1
 _INFINITE_DAY = 2**31 - 1
@@ -34,7 +40,7 @@ def microseconds(array: Any) -> npt.NDArray[np.int64]:
     import pyarrow as pa
 
     unit = array.type.unit
-    raw: npt.NDArray[np.int64] = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    raw: npt.NDArray[np.int64] = filled(array.cast(pa.int64()), 0)
     finite = np.abs(raw) != _INFINITE
     scaled = raw // 1000 if unit == "ns" else raw * np.where(finite, _UNIT_US[unit], 1)
     return np.where(finite, scaled, raw)
@@ -59,13 +65,51 @@ def _floats(array: Any) -> Fields:
         return of_list(
             [None if value is None else _float(value, single=single) for value in _few(array)]
         )
+    values = filled(array, 0)
+    if not single:
+        return _doubles(values, array)
     fields = of_strings(array.cast(pa.string()))
-    values = array.fill_null(0).to_numpy(zero_copy_only=False)
     size = np.abs(values)
     with np.errstate(invalid="ignore"):
         usual = ((size >= 1e-3) & (size < (1e6 if single else 1e13))) | (size == 0)
     odd = np.flatnonzero(~usual)
     return patched(fields, odd, [_float(values[place], single=single) for place in odd])
+
+
+def _doubles(values: npt.NDArray[np.float64], array: Any) -> Fields:
+    """Spell doubles: those of few decimal places by a kernel, others one by one or as zero."""
+    out = np.empty(len(values) * DECIMAL_WIDTH, dtype=np.uint8)
+    lengths = np.empty(len(values), dtype=np.int32)
+    decimals(np.ascontiguousarray(values), out, lengths)
+    odd = np.flatnonzero(lengths == ODD)
+    fields = Fields(out, np.arange(len(values), dtype=np.int64) * DECIMAL_WIDTH, lengths)
+    if len(odd):
+        fields = patched(fields, odd, _spelled(values[odd]))
+    valid = valid_of(array)
+    if valid is not None:
+        fields.lengths[~valid] = NULL
+    return fields
+
+
+def _spelled(values: npt.NDArray[np.float64]) -> list[bytes]:
+    """Spell doubles by Arrow, and those with an exponent one by one."""
+    import pyarrow as pa
+
+    made = of_strings(pa.array(values).cast(pa.string())).to_list()
+    size = np.abs(values)
+    with np.errstate(invalid="ignore"):
+        usual = ((size >= 1e-3) & (size < 1e9)) | (size == 0)
+    for place in np.flatnonzero(~usual):
+        made[place] = _float(values[place], single=False)
+    return [text or b"" for text in made]
+
+
+def filled(array: Any, value: object) -> npt.NDArray[Any]:
+    """Give values with something else in the place of nulls."""
+    found: npt.NDArray[Any] = (array if array.null_count == 0 else array.fill_null(value)).to_numpy(
+        zero_copy_only=False
+    )
+    return found
 
 
 def _few(array: Any) -> list[Any]:
