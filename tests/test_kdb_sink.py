@@ -193,7 +193,9 @@ def test_a_tickerplant_that_is_killed_under_load_loses_nothing_and_repeats_are_k
     moments = random.Random(seed)
     data = tmp_path / "data"
     config = tmp_path / "run.toml"
-    config.write_text(f'[sinks.kdb]\naddress = "{tick.address}"\nrows = 500\ntables = "trade"\n')
+    config.write_text(
+        f'[sinks.kdb]\naddress = "{tick.address}"\nrows = 500\ntables = "trade"\ndrain_s = 150\n'
+    )
     arguments = ("run", "--data", data, *FEED, "--messages", "200000", "--config", config)
     with running(*arguments) as process:
         cursor = CursorFile(data, "kdb")
@@ -206,6 +208,7 @@ def test_a_tickerplant_that_is_killed_under_load_loses_nothing_and_repeats_are_k
         assert process.returncode == 0, (out, err)
         assert "kdb " in err
         assert "rows in 127.0.0.1" in err
+        assert "the rest waits" not in err, err
     seqs = tick.logged("trade", "seq")
     expected = logged(data, "trade", "seq")
     assert sorted(set(map(int, map(str, seqs)))) == expected

@@ -170,7 +170,7 @@ def _fitting(value: q.Value, kind: Kind, midnight_ns: int) -> q.Value:
 def _instants(value: q.Vector | q.Atom, midnight_ns: int) -> q.Value:
     scale = _OF_DAY_NS.get(value.type)
     is_date = value.type is q.QType.DATE
-    if (scale is None and not is_date) or isinstance(value, q.Atom | q.Vector) is False:
+    if scale is None and not is_date:
         return value
     raw = value.data if isinstance(value, q.Vector) else np.array([value.value])
     longs = raw.astype(np.int64)
