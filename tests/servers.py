@@ -63,7 +63,7 @@ class Server:
 
 
 # What the tests start.
-SERVERS = ("kafka", "questdb")
+SERVERS = ("kafka", "questdb", "flink")
 
 
 def _install(name: str) -> None:

@@ -376,7 +376,14 @@ class KafkaSink:
             self._streams |= done.told
 
     def idle(self) -> None:
-        """Take note of acknowledgements."""
+        """Take note of acknowledgements, and tell silent partitions how far the log goes.
+
+        Whoever waits for the results of a job at the end of a run waits for this.
+        """
+        is_due = monotonic_ns() - self._progress_ns >= self._settings.progress_ms * 1e6
+        if is_due and not self._under_way:
+            self._progress_ns = monotonic_ns()
+            self.settle()
         self._poll(0.01)
 
     def taken(self) -> Taken:
