@@ -85,6 +85,7 @@ def test_single_rows_give_the_same_log_as_slices_clock_rows_included(tmp_path: P
     for name in ("slices", "rows"):
         (tmp_path / name).mkdir()
         plant, memory = plant_at(tmp_path / name, journal=small_journal(Sync.NONE))
+        plant.symbols.id("A")
         records = rows(TRADE, 40)
         records["time"] = NOON + np.arange(40) * 130_000_000
         records["time"][20] -= 500_000_000
