@@ -134,6 +134,30 @@ def test_a_half_written_message_is_waited_for(tmp_path: Path) -> None:
     assert seen == logged_seqs(root)
 
 
+@pytest.mark.parametrize("chunk_bytes", [300, 1 << 20])
+def test_a_publication_that_was_met_half_written_is_read_once_it_is_whole(
+    tmp_path: Path, chunk_bytes: int
+) -> None:
+    """A publication is several messages; a reader may come between any two of them."""
+    root = tmp_path / "data"
+    plant, _ = plant_at(root, journal=small_journal(Sync.NONE))
+    before = publish_trades(plant, 5)
+    plant.publish(mixed(plant.symbols, 60, start=5))
+    plant.close()
+    (log,) = logs(root / "journal")
+    whole = log.read_bytes()
+    for size in range(8, len(whole), 41):
+        copy = tmp_path / str(size)
+        DataDirectory(copy).create()
+        (copy / "journal" / log.name).write_bytes(whole[:size])
+        tail = tail_of(copy, chunk_bytes=chunk_bytes)
+        found = chunks(tail, before)
+        with (copy / "journal" / log.name).open("ab") as growing:
+            growing.write(whole[size:])
+        found += chunks(tail)
+        assert sorted(seqs(found)) == logged_seqs(root)
+
+
 def test_the_plant_tells_other_processes_what_is_on_disk(tmp_path: Path) -> None:
     root = tmp_path / "data"
     plant, _ = plant_at(root, journal=small_journal(Sync.BATCH))

@@ -109,9 +109,7 @@ class JournalTail:
             scanner = _scanner(reader, self._catalog, size)
             found = scanner.scan(reader.bytes, self._position, len(reader.bytes))
             if not len(found.messages):
-                before = len(reader.bytes)
-                reader.map_again()
-                if len(reader.bytes) != before:
+                if _is_changed(reader):
                     continue  # it was written on, or its torn end was cut, since it was mapped
                 if found.outcome is Outcome.TORN:
                     return None
@@ -123,10 +121,12 @@ class JournalTail:
             count = self._whole(reader, found, bounds, limit, size)
             if count:
                 return self._chunk(reader, found, bounds, count)
-            is_whole = found.outcome is not Outcome.END or found.stopped >= len(reader.bytes)
-            if int(bounds[-1, _LAST]) > limit or is_whole:
+            if int(bounds[-1, _LAST]) > limit:
                 return None
-            size *= 2
+            if found.outcome is Outcome.END and found.stopped < len(reader.bytes):
+                size *= 2
+            elif not _is_changed(reader):
+                return None  # else more of the publication was written since it was mapped
 
     def _whole(self, reader: LogReader, found: Found, bounds: _Longs, limit: int, size: int) -> int:
         """Count the messages up to the last one after which no earlier seq comes."""
@@ -173,6 +173,13 @@ class JournalTail:
         self._base = through
         self.seq = max(self.seq, through)
         return chunk
+
+
+def _is_changed(reader: LogReader) -> bool:
+    """Map a log again; tell whether it is longer or shorter than it was."""
+    before = len(reader.bytes)
+    reader.map_again()
+    return len(reader.bytes) != before
 
 
 def _scanner(reader: LogReader, catalog: Catalog, size: int) -> Scanner:
