@@ -16,7 +16,7 @@ Codes = npt.NDArray[np.int32]
 U = np.uint64
 
 _REACH = 2**62
-_AHEAD = 8
+_AHEAD = 4
 _WIDTHS = ("uint8", "uint16", "uint32", "uint64")
 _INTS = ("uint8", "int16", "int32", "int64")
 
@@ -53,15 +53,17 @@ def _bucket_starts(
     row = U(first)
     last = U(stop)
     while row < last:
-        # Most rows fall into the bucket of the one before: eight at once, without a branch each.
-        inside = _AHEAD
-        while inside == _AHEAD and row + U(_AHEAD) <= last:
-            inside = 0
+        # Most rows fall into the bucket of the one before: a few at once, whose distances from its
+        # ends are then not negative. A distance that wraps is negative for the other end.
+        while row + U(_AHEAD) <= last:
+            outside = np.int64(0)
             for ahead in range(_AHEAD):
-                time = times[row + U(ahead)]
-                inside += (time >= low) & (time < high)
-            if inside == _AHEAD:
-                row += U(_AHEAD)
+                outside |= np.int64(times[row + U(ahead)]) - low
+            for ahead in range(_AHEAD):
+                outside |= high - 1 - np.int64(times[row + U(ahead)])
+            if outside < 0:
+                break
+            row += U(_AHEAD)
         while row < last and low <= times[row] < high:
             row += U(1)
         if row == last:
