@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.analytics.q.asof_kernels import asof_codes, asof_spans
+from tickloop.analytics.q.blocks import BLOCKS
 from tickloop.analytics.q.column_index import Spans, known_spans, spans_of
 from tickloop.analytics.q.cores import ROWS_MIN, cores, together
 from tickloop.analytics.q.errors import QError, type_error
@@ -141,7 +142,7 @@ def _by_spans(ours: list[Value], theirs: list[Value], times: tuple[Array, Array]
     starts = np.where(codes >= 0, others.starts[codes], 0)
     stops = np.where(codes >= 0, others.stops[codes], 0)
     mine, other = look(times[0]), look(_ordered(times[1], others.order))
-    found = np.empty(len(left), dtype=np.int32)
+    found = BLOCKS.empty(len(left), np.int32)
     work = partial(asof_spans, mine, spans.starts, spans.stops)
     edges = shares(spans)
     together(
@@ -176,7 +177,7 @@ def _by_rows(
     note("merge, with a place for each key")
     keys = matched(ours, theirs, left, right)
     others = _ordered(times[1], keys.order)
-    found = np.empty(left, dtype=np.int32)
+    found = BLOCKS.empty(left, np.int32)
     places = keys.starts - 1
     asof_codes(
         look(times[0]), look(keys.codes), look(others), keys.starts, keys.stops, places, found

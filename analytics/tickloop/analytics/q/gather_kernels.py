@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tickloop.analytics.q.blocks import BLOCKS
 from tickloop.analytics.q.cores import cuts, together
 from tickloop.core.kernel import kernel
 
@@ -44,7 +45,7 @@ def gather(values: Column, rows: Column, missing: Any = 0) -> Column:
     if width > 8 or rows.dtype not in (np.int32, np.int64):
         return _gather_any(values, rows, missing)
     bits = np.dtype(f"u{width}")
-    out = np.empty(len(rows), dtype=values.dtype)
+    out = BLOCKS.empty(len(rows), values.dtype)
     null = np.array([missing], dtype=values.dtype).view(bits)[0]
     source, places, target = look(values).view(bits), look(rows), out.view(bits)
     together([partial(_gather, source, places[a:b], null, target[a:b]) for a, b in cuts(len(rows))])

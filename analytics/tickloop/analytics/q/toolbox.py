@@ -4,6 +4,7 @@ import ipaddress
 
 import numpy as np
 
+from tickloop.analytics.q.blocks import BLOCKS
 from tickloop.analytics.q.errors import QError, type_error
 from tickloop.analytics.q.registry import Interpreter, call, register
 from tickloop.analytics.q.values import (
@@ -193,8 +194,8 @@ def address(host: Value) -> Value:
 
 @register(".Q.gc", rank=1)
 def collect_garbage(_: Value) -> Value:
-    """Give the bytes handed back: none, Python's memory is its own."""
-    return long(0)
+    """Hand memory that is kept for the next long columns back; give its bytes."""
+    return long(BLOCKS.release())
 
 
 @register(".Q.trp", rank=3, session=True)

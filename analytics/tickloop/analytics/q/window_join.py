@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tickloop.analytics.q import group_aggregates as aggregates
 from tickloop.analytics.q.asof_join import columns_named
 from tickloop.analytics.q.asof_kernels import window_bounds
+from tickloop.analytics.q.blocks import BLOCKS
 from tickloop.analytics.q.clause import apply, spelled
 from tickloop.analytics.q.cores import cuts, together
 from tickloop.analytics.q.errors import length_error, type_error
@@ -96,8 +97,8 @@ def _windows(
         taken = take(right, keys.order)
         assert isinstance(taken, Table)
         table, times = taken, gather(times, keys.order)
-    begins = np.empty(len(left), dtype=np.int64)
-    ends = np.empty(len(left), dtype=np.int64)
+    begins = BLOCKS.empty(len(left), np.int64)
+    ends = BLOCKS.empty(len(left), np.int64)
     work = partial(window_bounds, look(lows[0]), look(highs[0]), look(keys.codes))
     rest = look(times), keys.starts, keys.stops, prevailing, begins, ends
     together([partial(work, a, b, *rest) for a, b in cuts(len(left))])
