@@ -40,7 +40,7 @@ def test_columns_in_use_never_overlap() -> None:
     blocks = Blocks(8 * LEAST)
 
     def work(number: int) -> bool:
-        kept = []
+        kept: list[tuple[int, np.ndarray]] = []
         for turn in range(60):
             column = blocks.empty(COUNT + 1000 * (turn % 7), np.int64)
             column[:] = number * 1000 + turn
