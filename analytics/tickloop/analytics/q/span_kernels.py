@@ -92,28 +92,33 @@ def span_float_extremes(
 ) -> None:  # fmt: skip
     """Write the least and the greatest number; infinities where there is none."""
     for span in range(first, stop):
-        low = np.inf
-        high = -np.inf
-        odd_low = np.inf
-        odd_high = -np.inf
-        row = starts[span]
-        stop_row = stops[span]
-        # Two rows at once, for each comparison waits for the one before. One with NaN is false,
+        # Four rows at once, for each comparison waits for the one before. One with NaN is false,
         # so nulls change nothing.
-        while row + 1 < stop_row:
-            value = np.float64(values[row])
-            other = np.float64(values[row + 1])
-            low = value if value < low else low
-            high = value if value > high else high
-            odd_low = other if other < odd_low else odd_low
-            odd_high = other if other > odd_high else odd_high
-            row += 2
-        if row < stop_row:
-            value = np.float64(values[row])
-            low = value if value < low else low
-            high = value if value > high else high
-        lows[span] = min(low, odd_low)
-        highs[span] = max(high, odd_high)
+        low_a = low_b = low_c = low_d = np.inf
+        high_a = high_b = high_c = high_d = -np.inf
+        row = U(starts[span])
+        end = U(stops[span])
+        while row + U(3) < end:
+            a = np.float64(values[row])
+            b = np.float64(values[row + U(1)])
+            c = np.float64(values[row + U(2)])
+            d = np.float64(values[row + U(3)])
+            low_a = a if a < low_a else low_a
+            low_b = b if b < low_b else low_b
+            low_c = c if c < low_c else low_c
+            low_d = d if d < low_d else low_d
+            high_a = a if a > high_a else high_a
+            high_b = b if b > high_b else high_b
+            high_c = c if c > high_c else high_c
+            high_d = d if d > high_d else high_d
+            row += U(4)
+        while row < end:
+            a = np.float64(values[row])
+            low_a = a if a < low_a else low_a
+            high_a = a if a > high_a else high_a
+            row += U(1)
+        lows[span] = min(min(low_a, low_b), min(low_c, low_d))
+        highs[span] = max(max(high_a, high_b), max(high_c, high_d))
 
 
 @kernel(
