@@ -102,21 +102,9 @@ class JournalTail:
         """Look for a chunk in the open log, in a longer stretch if it has no end in a short one."""
         size = self._chunk_bytes
         while True:
-            if self._position >= len(reader.bytes):
-                reader.map_again()
-            if self._position >= len(reader.bytes):
+            found = self._found(reader, size)
+            if found is None:
                 return None
-            scanner = _scanner(reader, self._catalog, size)
-            found = scanner.scan(reader.bytes, self._position, len(reader.bytes))
-            if not len(found.messages):
-                if _is_changed(reader):
-                    continue  # it was written on, or its torn end was cut, since it was mapped
-                if found.outcome is Outcome.TORN:
-                    return None
-                raise CorruptJournalError(
-                    f"{reader.path}: byte {self._position}: bytes that are no message; run"
-                    f" `tickloop journal verify {reader.path}` to see what is good"
-                )
             bounds = message_bounds(reader.bytes, found.messages)
             count = self._whole(reader, found, bounds, limit, size)
             if count:
@@ -127,6 +115,25 @@ class JournalTail:
                 size *= 2
             elif not _is_changed(reader):
                 return None  # else more of the publication was written since it was mapped
+
+    def _found(self, reader: LogReader, size: int) -> Found | None:
+        """Look for messages in a stretch of the open log; None if no whole one is there yet."""
+        while True:
+            if self._position >= len(reader.bytes) and not _is_changed(reader):
+                return None
+            found = _scanner(reader, self._catalog, size).scan(
+                reader.bytes, self._position, len(reader.bytes)
+            )
+            if len(found.messages):
+                return found
+            if _is_changed(reader):
+                continue  # it was written on, or its torn end was cut, since it was mapped
+            if found.outcome is Outcome.TORN or self._position >= len(reader.bytes):
+                return None
+            raise CorruptJournalError(
+                f"{reader.path}: byte {self._position}: bytes that are no message; run"
+                f" `tickloop journal verify {reader.path}` to see what is good"
+            )
 
     def _whole(self, reader: LogReader, found: Found, bounds: _Longs, limit: int, size: int) -> int:
         """Count the messages up to the last one after which no earlier seq comes."""

@@ -1,5 +1,6 @@
 """Statements of Postgres-wire clients with their users' rights, noted in the usage log."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ from tickloop.tickerplant.usage import Asked, UsageLog
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LATER_S = 0.2
+_TOGETHER = 1000
+
 
 class RightsOpener:
     """Opens statements over the tables that a user may see, with the memory of that user."""
@@ -28,7 +32,7 @@ class RightsOpener:
     ) -> None:  # fmt: skip
         self._root = root
         self._rights = rights
-        self._usage = usage
+        self._usage = Noted(usage)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sql")
         self._questdb = questdb or Place()
         self._runners: dict[Rights, SqlRunner] = {}
@@ -45,21 +49,50 @@ class RightsOpener:
                 route=lambda: Route(self._questdb.server(self._root), bounds),
             )  # fmt: skip
             self._runners[rights] = runner
-        return _Noted(ThreadedStatements(runner, self._threads), user, self._usage)
+        return _Noting(ThreadedStatements(runner, self._threads), user, self._usage)
 
     def close(self) -> None:
         """Wait for what runs, then let the database go."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         for runner in self._runners.values():
             runner.close()
-        if self._usage is not None:
-            self._usage.close()
+        self._usage.close()
 
 
-class _Noted:
+class Noted:
+    """What was asked, until it is written: later than the answers, many rows at once."""
+
+    def __init__(self, log: UsageLog | None) -> None:
+        self._log = log
+        self._asked: list[Asked] = []
+
+    def add(self, asked: Asked) -> None:
+        """Keep a row; called in the server's loop."""
+        if self._log is None:
+            return
+        if not self._asked:
+            asyncio.get_running_loop().call_later(_LATER_S, self.write)
+        self._asked.append(asked)
+        if len(self._asked) >= _TOGETHER:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is kept."""
+        asked, self._asked = self._asked, []
+        if self._log is not None:
+            self._log.append(asked)
+
+    def close(self) -> None:
+        """Write the rest."""
+        self.write()
+        if self._log is not None:
+            self._log.close()
+
+
+class _Noting:
     """Statements that leave a row of what was asked."""
 
-    def __init__(self, inner: ThreadedStatements, user: str, usage: UsageLog | None) -> None:
+    def __init__(self, inner: ThreadedStatements, user: str, usage: Noted) -> None:
         self._inner = inner
         self._user = user
         self._usage = usage
@@ -88,17 +121,16 @@ class _Noted:
 
     def note(self, question: Question, started: int, rows: int, error: str) -> None:
         """Keep what was asked and what became of it."""
-        if self._usage is not None:
-            took = monotonic_ns() - started
-            now = WallClock().now()
-            text = question.text[:2000]
-            self._usage.append([Asked(now, self._user, "postgres", text, took, rows, 0, error)])
+        took = monotonic_ns() - started
+        now = WallClock().now()
+        text = question.text[:2000]
+        self._usage.add(Asked(now, self._user, "postgres", text, took, rows, 0, error))
 
 
 class _NotedRows:
     """Rows of a statement, counted."""
 
-    def __init__(self, owner: _Noted, inner: Rows, question: Question, started: int) -> None:
+    def __init__(self, owner: _Noting, inner: Rows, question: Question, started: int) -> None:
         self.columns: tuple[ResultColumn, ...] = inner.columns
         self._owner = owner
         self._inner = inner

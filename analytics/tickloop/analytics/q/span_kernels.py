@@ -117,8 +117,8 @@ def span_float_extremes(
             low_a = a if a < low_a else low_a
             high_a = a if a > high_a else high_a
             row += U(1)
-        lows[span] = min(min(low_a, low_b), min(low_c, low_d))
-        highs[span] = max(max(high_a, high_b), max(high_c, high_d))
+        lows[span] = min(low_a, low_b, low_c, low_d)
+        highs[span] = max(high_a, high_b, high_c, high_d)
 
 
 @kernel(

@@ -115,9 +115,14 @@ class SinkLoop:
         self._sink.idle()
         is_settled = is_over and self._sink.settle()
         self._keep()
-        if is_settled and self._sink.taken().seq >= self._tail.seq:
+        if is_settled and self._sink.taken().seq >= self._tail.seq >= self._limit:
             return True
         if is_over and self._is_late():
+            if self._tail.seq < self._limit:
+                raise SinkAwayError(
+                    f"the log ends at seq {self._tail.seq}, though rows up to {self._limit} were"
+                    " written; `tickloop verify` says what is missing"
+                )
             raise SinkAwayError(
                 f"{self._sink.target} did not acknowledge everything within"
                 f" {self._settings.drain_s:.0f} s"
