@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import Server, alone_with, shared
+from tests.servers import Server, alone_with, beside_others, shared
 
 # The first call of a kernel compiles it, so no example may have a deadline. The suite draws the
 # same examples every time, so that it says the same of the same code; `make fuzz` draws new ones.
@@ -105,7 +105,14 @@ def flink_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def kafka(kafka_server: Server) -> Iterator[Server]:
-    """Give a running broker that no other test uses meanwhile."""
+    """Give a running broker; others use it too, under prefixes of their own."""
+    with beside_others(kafka_server) as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_kafka(kafka_server: Server) -> Iterator[Server]:
+    """Give a running broker that no other test uses meanwhile: it may be killed."""
     with alone_with(kafka_server) as server:
         yield server
 

@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,12 @@ class Server:
     @property
     def address(self) -> str:
         return self.running.address
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was started and has not ended since."""
+        found = read(self.home).get(self.name)
+        return found is not None and found.is_alive
 
     def start(self) -> None:
         """Start it, on the ports and the data that it had before; nothing if it runs."""
@@ -93,11 +99,11 @@ def main() -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _alone(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        fcntl.flock(fd, how)
         yield
     finally:
         os.close(fd)
@@ -123,9 +129,25 @@ def shared(name: str, base: Path, workers: int = 1) -> Iterator[Server]:
 
 @contextmanager
 def alone_with(server: Server) -> Iterator[Server]:
-    """Have a running server to oneself: another test may be about to kill it."""
-    with _alone(server.home / "tests.lock"):
+    """Have a running server to oneself: a test is about to kill it, or to change what all see."""
+    with ExitStack() as held:
+        with _alone(server.home / "door.lock"):
+            held.enter_context(_alone(server.home / "tests.lock"))
         server.start()
+        yield server
+
+
+@contextmanager
+def beside_others(server: Server) -> Iterator[Server]:
+    """Share a running server with tests that leave it, and each other's things, as they are.
+
+    Who wants it alone stands in the door until the others have left; nobody passes him.
+    """
+    with ExitStack() as held:
+        with _alone(server.home / "door.lock"):
+            held.enter_context(_alone(server.home / "tests.lock", fcntl.LOCK_SH))
+            if not server.is_alive:
+                server.start()
         yield server
 
 

@@ -19,6 +19,8 @@ from tickloop.core.symbols import Symbols
 from tickloop.ingest.lobster import LobsterFile
 from tickloop.streaming.drivers.embedded import Cadence
 from tickloop.streaming.finding import find
+from tickloop.streaming.flink.plan import EXACTLY_ONCE, GUARANTEES, JobPlan
+from tickloop.streaming.flink.results import read
 from tickloop.streaming.job import job
 from tickloop.tickerplant.plant import Plant
 from tickloop.tickerplant.sinks.kafka_client import BusConsumer, BusProducer, Record
@@ -39,28 +41,54 @@ def task_managers(cluster: Server) -> list[int]:
     return [int(child) for text in texts for child in text.split()]
 
 
+@pytest.mark.parametrize("guarantee", GUARANTEES)
 def test_killed_task_managers_lose_nothing_and_repeat_nothing(
-    kafka: Server, flink: Server, prefix: str, market_data: Callable[[str], Path], tmp_path: Path
-) -> None:
+    kafka: Server, flink: Server, prefix: str, market_data: Callable[[str], Path], tmp_path: Path,
+    guarantee: str,
+) -> None:  # fmt: skip
     wanted = job("signals", find("signals"), {"interval": 0})
     context = new_context()
     slices = list(LobsterFile(market_data(DAY), context).slices())
+    half = len(slices) // 2
     on_flink = OnFlink(kafka, flink, prefix, parallelism=2, rows_max=20)
-    last = logged(tmp_path / "one", Symbols(context.symbols), slices)
-    sent(tmp_path / "one", on_flink.bus, prefix, on_flink.rows_max)
-    plan = on_flink.plan(wanted)
+    root = tmp_path / "one"
+    last = logged(root, Symbols(context.symbols), slices[:half])
+    sent(root, on_flink.bus, prefix, on_flink.rows_max)
+    plan = on_flink.plan(wanted, guarantee=guarantee)
     with on_flink.running(plan) as running:
-        plant = opened(tmp_path / "one", symbols_of(tmp_path / "one"))
+        plant = opened(root, symbols_of(root))
         driver = on_flink.returning(wanted, plan, plant, last // 100)
-        assert driver.done < last, "the cluster was done before it could be killed"
         for process in task_managers(flink):
             os.kill(process, signal.SIGKILL)
-        on_flink.until(driver, last)
+        # More comes while nobody works, so that the jobs cannot have been done before.
+        for rows in slices[half:]:
+            plant.publish(rows)
+        plant.journal.log.sync()
+        sent(root, on_flink.bus, prefix, on_flink.rows_max)
+        on_flink.until(driver, plant.journal.next_seq - 1)
         finish(driver, plant)
         assert on_flink.operations.rest.checkpoints(running).restored >= 1
-    made = recorded(wanted, tmp_path / "one")
+        if guarantee == EXACTLY_ONCE:
+            assert repeated(on_flink, plan) == 0
     # Equal bytes: as many rows, each with its cause, none lost and none twice.
-    assert made == embedded(wanted, slices, Symbols(context.symbols), tmp_path / "other")
+    assert recorded(wanted, root) == embedded(
+        wanted, slices, Symbols(context.symbols), tmp_path / "other"
+    )
+
+
+def repeated(on_flink: OnFlink, plan: JobPlan) -> int:
+    """Count the messages of a job that readers of whole transactions get more than once."""
+    consumer = BusConsumer(on_flink.bus)
+    low, high = consumer.bounds(plan.topic, 0)
+    consumer.assign({(plan.topic, 0): low})
+    told: list[tuple[int, int, int]] = []
+    while not consumer.ended and (found := consumer.poll(2.0)):
+        headers = [read(record.value or b"").header for record in found]
+        told += [(header.schema, header.shard, header.through) for header in headers]
+    consumer.close()
+    assert high > low
+    assert told
+    return len(told) - len(set(told))
 
 
 def test_messages_that_come_again_and_in_another_order_change_nothing(

@@ -13,6 +13,7 @@ from tests.market_log import MarketLog, market_log
 from tests.test_operator_runtimes import joined, make
 from tickloop.core.batch import Batch
 from tickloop.core.errors import SnapshotError, WireError
+from tickloop.core.schema import CLOCK
 from tickloop.core.schema import TABLES as ALL_TABLES
 from tickloop.streaming.flink.gather import Gather
 from tickloop.streaming.flink.keys import key_of, task_of
@@ -21,7 +22,8 @@ from tickloop.streaming.flink.results import read
 from tickloop.streaming.flink.returned import in_order
 from tickloop.streaming.flink.share import Share, count_of, reads_all
 from tickloop.streaming.job import Job
-from tickloop.tickerplant.sinks.envelope import Message, schema_id
+from tickloop.streaming.order import one_per_table
+from tickloop.tickerplant.sinks.envelope import Message, decode, schema_id
 
 SHARDS = 2
 NAMES = ("minute", "signals", "pairs", "quality")
@@ -209,3 +211,31 @@ def test_every_task_gets_its_part_of_the_shares(shares: int, most: int) -> None:
         tasks = [task_of(key, parallelism, most) for key in keys]
         counts = np.bincount(tasks, minlength=parallelism)
         assert counts.max() - counts.min() <= 1, f"{parallelism}: {counts}"
+
+
+def test_an_input_far_ahead_of_another_costs_no_more_than_one_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when a job begins with the first row of a day that came in small messages."""
+    joined: list[int] = []
+
+    def counted(batches: Sequence[Batch]) -> list[Batch]:
+        joined.append(len(batches))
+        return one_per_table(batches)
+
+    monkeypatch.setattr("tickloop.streaming.flink.gather.one_per_table", counted)
+    log = market_log(900, seed=3)
+    sent = messages(log, range(0, 900, 3), 1)
+    ahead = [each for each in sent if each.table.name == "quote"]
+    behind = [each for each in sent if each.table.name == "trade"]
+    gather = Gather[int]([(schema_id(each[0].table), 0) for each in (ahead, behind)], -1)
+    rows = told = 0
+    for each in [*ahead, *behind]:
+        message = decode(bytearray(each.raw), each.table)
+        told += message.header.rows
+        made = gather.add(0, message)
+        rows += sum(len(batch) for batch in made if batch.table is not CLOCK)
+    assert rows == told > 0
+    assert len(joined) > 100
+    assert sum(joined) <= 3 * len([*ahead, *behind])
+    assert gather.settled()[1] == []

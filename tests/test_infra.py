@@ -324,17 +324,19 @@ def test_up_finds_what_runs_down_forgets_what_is_not_ours_and_status_tells(
     taken.refused(rf"port {port} is taken on 127\.0\.0\.1: stop what listens there")
 
 
-def test_a_broker_that_was_killed_comes_back_with_its_ports_and_its_data(kafka: Server) -> None:
-    before = kafka.running
-    cluster = (kafka.home / "kafka" / "data" / "meta.properties").read_text()
-    kafka.kill()
-    died = tickloop("status", "--home", kafka.home)
+def test_a_broker_that_was_killed_comes_back_with_its_ports_and_its_data(
+    mortal_kafka: Server,
+) -> None:
+    before = mortal_kafka.running
+    cluster = (mortal_kafka.home / "kafka" / "data" / "meta.properties").read_text()
+    mortal_kafka.kill()
+    died = tickloop("status", "--home", mortal_kafka.home)
     assert died.code == 1
     assert "died" in died.out
-    kafka.start()
-    assert kafka.running.ports == before.ports
-    assert kafka.running.processes != before.processes
-    assert (kafka.home / "kafka" / "data" / "meta.properties").read_text() == cluster
+    mortal_kafka.start()
+    assert mortal_kafka.running.ports == before.ports
+    assert mortal_kafka.running.processes != before.processes
+    assert (mortal_kafka.home / "kafka" / "data" / "meta.properties").read_text() == cluster
 
 
 # For those who have Docker

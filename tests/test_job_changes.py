@@ -102,7 +102,7 @@ def test_another_execution_mode_is_refused_because_its_savepoints_are_empty() ->
 
 
 def test_where_a_first_start_begins_and_where_a_file_lies_change_nothing_that_runs() -> None:
-    assert against(PLAN, replace(PLAN, start="latest", path="/other/my_op.py")).verb == "nothing"
+    assert against(PLAN, replace(PLAN, start={"seq": 7}, path="/other/my_op.py")).verb == "nothing"
 
 
 def test_operators_say_what_their_state_bears() -> None:

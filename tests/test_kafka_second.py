@@ -157,14 +157,14 @@ def test_a_message_that_is_missing_is_noticed(kafka: Server, tmp_path: Path, pre
 
 
 def test_a_subscriber_goes_on_after_the_broker_came_back(
-    kafka: Server, tmp_path: Path, prefix: str
+    mortal_kafka: Server, tmp_path: Path, prefix: str
 ) -> None:
     data = written(tmp_path / "data", 1000)
-    bus = Bus(kafka.address)
+    bus = Bus(mortal_kafka.address)
     drain(data, bus, prefix)
     found: list[int] = []
     total = [2**62]
-    subscription = subscribe(kafka.address, prefix, tables="trade")
+    subscription = subscribe(mortal_kafka.address, prefix, tables="trade")
 
     def follow() -> None:
         for chunk in subscription:
@@ -175,12 +175,12 @@ def test_a_subscriber_goes_on_after_the_broker_came_back(
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
-    kafka.kill()
+    mortal_kafka.kill()
     plant, _ = plant_at(data)
     publish_trades(plant, 500, start=3000)
     plant.close()
     total[0] = len(logged(data, "trade"))
-    kafka.start()
+    mortal_kafka.start()
     drain(data, bus, prefix)
     thread.join(60)
     assert found == sorted(logged(data, "trade"))

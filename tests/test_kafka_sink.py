@@ -277,62 +277,62 @@ def sent(data: Path) -> int:
 
 
 def test_a_broker_that_is_killed_under_load_loses_and_repeats_nothing(
-    kafka: Server, tmp_path: Path, prefix: str, moments: random.Random
+    mortal_kafka: Server, tmp_path: Path, prefix: str, moments: random.Random
 ) -> None:
     data = tmp_path / "data"
-    config = config_file(tmp_path, kafka, prefix, drain_s=200)
+    config = config_file(tmp_path, mortal_kafka, prefix, drain_s=200)
     with running(*started(data, "--messages", "500000", "--config", config)) as process:
         wait_for(lambda: sent(data) > 0, process)
         time.sleep(moments.uniform(0, 1.0))
-        kafka.kill()
-        kafka.start()
+        mortal_kafka.kill()
+        mortal_kafka.start()
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, (out, err)
-    assert_all_there(data, kafka.address, prefix)
+    assert_all_there(data, mortal_kafka.address, prefix)
 
 
 def test_a_broker_that_is_away_stops_nobody_and_gets_everything_later(
-    kafka: Server, tmp_path: Path, prefix: str
+    mortal_kafka: Server, tmp_path: Path, prefix: str
 ) -> None:
     data = tmp_path / "data"
     good("run", "--data", data, *FEED, "--messages", "10000",
-         "--config", config_file(tmp_path, kafka, prefix))  # fmt: skip
-    kafka.kill()
+         "--config", config_file(tmp_path, mortal_kafka, prefix))  # fmt: skip
+    mortal_kafka.kill()
     try:
-        config = config_file(tmp_path, kafka, prefix, drain_s=1)
+        config = config_file(tmp_path, mortal_kafka, prefix, drain_s=1)
         done = good("run", "--data", data, "--feed", "synthetic:2024-01-03", "--symbols", "20",
                     "--messages", "60000", "--config", config)  # fmt: skip
         assert "the rest waits in the journal: tickloop sink kafka" in done.err
         left = tickloop("sink", "kafka", "--data", data, "--config", config)
         left.refused("rows are still waiting")
     finally:
-        kafka.start()
+        mortal_kafka.start()
     good("sink", "kafka", "--data", data, "--config", config)
-    assert_all_there(data, kafka.address, prefix)
+    assert_all_there(data, mortal_kafka.address, prefix)
 
 
 def test_a_broker_that_is_away_under_load_is_caught_up_with_by_the_same_run(
-    kafka: Server, tmp_path: Path, prefix: str
+    mortal_kafka: Server, tmp_path: Path, prefix: str
 ) -> None:
     """`TICKLOOP_AWAY_S=600` makes it the ten minutes of a bad day."""
     away_s = float(os.environ.get("TICKLOOP_AWAY_S", "20"))
     data = tmp_path / "data"
-    config = config_file(tmp_path, kafka, prefix, drain_s=120)
+    config = config_file(tmp_path, mortal_kafka, prefix, drain_s=120)
     speed = str(61_200 / (away_s + 15))  # the synthetic day's 17 hours, and some seconds beside
     with running(
         *started(data, "--messages", "200000", "--speed", speed, "--port", "0", "--config", config)
     ) as process:
         wait_for(lambda: sent(data) > 0, process)
-        kafka.kill()
+        mortal_kafka.kill()
         before, rows = journal_bytes(data), sent(data)
         time.sleep(away_s)
         grown, reached = journal_bytes(data), sent(data)
-        kafka.start()
+        mortal_kafka.start()
         assert grown > before + 1_000_000  # the plant went on
         assert reached <= rows + 50_000  # and the sink, but for what was acknowledged before
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, (out, err)
-    assert_all_there(data, kafka.address, prefix)
+    assert_all_there(data, mortal_kafka.address, prefix)
 
 
 def test_plants_and_sinks_that_are_killed_lose_and_repeat_nothing(

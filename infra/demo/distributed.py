@@ -56,10 +56,10 @@ def run(*arguments: str) -> None:
     subprocess.run(shown(*arguments), check=True)
 
 
-def ask(*arguments: str) -> object:
-    """Run a command that prints JSON, without a word about it."""
-    done = subprocess.run([*COMMAND, *arguments], check=True, stdout=subprocess.PIPE)
-    return json.loads(done.stdout)
+def ask(*arguments: str) -> str:
+    """Run a command for what it prints, without a word about it."""
+    done = subprocess.run([*COMMAND, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
 
 
 @contextmanager
@@ -68,8 +68,7 @@ def servers(home: Path) -> Iterator[dict[str, str]]:
     place = ("--home", str(home))
     try:
         run("up", "all", "--workers", str(len(STREAMS)), "--memory", "flink=1024", *place)
-        found = ask("status", "--json", *place)
-        assert isinstance(found, list)
+        found = json.loads(ask("status", "--json", *place))
         yield {each["server"]: _address(each) for each in found}
     finally:
         run("down", *place)
@@ -84,8 +83,8 @@ def counts(data: Path, config: Path, place: str) -> dict[str, int]:
     union = " UNION ALL ".join(f"SELECT '{t}' AS name, count(*) AS n FROM {t}" for t in COMPARED)
     found = ask("sql", "--data", str(data), "--config", str(config), "--on", place,
                 "--format", "json", union)  # fmt: skip
-    assert isinstance(found, list)
-    return {row["name"]: row["n"] for row in found}
+    rows = [json.loads(line) for line in found.splitlines()]
+    return {row["name"]: row["n"] for row in rows}
 
 
 def compare(data: Path, config: Path) -> bool:

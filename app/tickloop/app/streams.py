@@ -60,6 +60,7 @@ class Streams:
         cadence = Cadence(snapshot_rows=config.store.snapshot_rows)
         root, insider = plant.directory.root, insider_of(plant)
         self._insider = insider
+        self._plant = plant
         away = away_of(config)
         self._drivers = [
             Driver(job, plant, SnapshotFile(root, job.name, OS_DOOR), cadence, insider)
@@ -84,9 +85,18 @@ class Streams:
             pass
 
     def drain(self) -> None:
-        """Wait for what jobs on a cluster make of the rows so far; the rest comes next time."""
+        """Wait for what jobs on a cluster make of the rows so far; the rest comes next time.
+
+        What one makes is waited for by those that read it.
+        """
+        last = self._plant.journal.next_seq - 1
         for driver in self._away:
-            driver.drain(self._drain_s)
+            driver.drain(last, self._drain_s)
+        last = self._plant.journal.next_seq - 1
+        made = {name for driver in self._all for name in driver.job.operator.outputs}
+        for driver in self._away:
+            if made.intersection(driver.job.operator.tables):
+                driver.drain(last, self._drain_s)
 
     def close(self) -> None:
         """Leave the plant, which is about to close."""

@@ -23,8 +23,9 @@ from tickloop.tickerplant.plant import Plant
 from tickloop.tickerplant.publication import Update
 from tickloop.tickerplant.sinks.kafka_client import Bus
 
-# Who waits for a job's last results gives up when none came for so long.
-_QUIET_S = 5.0
+# Who waits for a job's last results gives up when none came for so long; a job whose machine died
+# is back sooner.
+_QUIET_S = 20.0
 _NAP_S = 0.005
 _BEFORE_ALL: Key = (-1, -1)
 _MAGIC = "tickloop-returned-1"
@@ -167,9 +168,8 @@ class Driver:
             self._kept.write(self._waiting[1])
             self._waiting = None
 
-    def drain(self, timeout_s: float) -> bool:
-        """Wait for results of every row so far, while they keep coming; tell whether all came."""
-        last = self._plant.journal.next_seq - 1
+    def drain(self, last: int, timeout_s: float) -> bool:
+        """Wait for results up to a seq, while they keep coming; tell whether all came."""
         until = monotonic_ns() + int(timeout_s * 1e9)
         quiet = monotonic_ns()
         while self.done < last and self.failure is None and monotonic_ns() < until:

@@ -5,7 +5,10 @@ their seqs, so how inputs are interleaved on their way changes nothing; what com
 recognised by its stretch and passed over.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from tickloop.core.batch import Batch
@@ -40,9 +43,12 @@ class Gather(Generic[Tag]):
         # Clock rows are told by every input; one's are enough.
         self._clock_of = min(self._inputs)
         self._told: dict[Input, int] = dict(told or {})
-        self._rows: list[Batch] = []
-        # Messages with rows or progress past `done`, and how far each tells.
-        self._held: list[tuple[int, Tag]] = []
+        # What each input told past `done`, in order: so each row is looked at twice, however far
+        # one input is ahead of another. Under None, the clock's rows.
+        self._rows: dict[Input | None, deque[Batch]] = {}
+        # Messages with rows or progress past `done`: how far each tells, and when it came.
+        self._held: dict[Input, deque[tuple[int, int, Tag]]] = {}
+        self._count = 0
         self.done = done
         self.repeated = 0
 
@@ -73,16 +79,18 @@ class Gather(Generic[Tag]):
             self._begin_after(before)
         floor = max(before, self.done)
         if where == self._clock_of and len(message.clocks):
-            self._rows.append(_after(message.clocks, floor))
+            self._rows.setdefault(None, deque()).append(_after(message.clocks, floor))
         if header.rows:
-            self._rows.append(_after(message.rows, floor))
-        self._held.append((header.through, tag))
+            self._rows.setdefault(where, deque()).append(_after(message.rows, floor))
+        self._count += 1
+        self._held.setdefault(where, deque()).append((header.through, self._count, tag))
         return self._release()
 
     def _begin_after(self, seq: int) -> None:
         if seq > self.done:
             self.done = seq
-            self._rows = [up_to(batch, seq)[1] for batch in self._rows]
+            for rows in self._rows.values():
+                deque(_taken(rows, seq), maxlen=0)
 
     def _release(self) -> Sequence[Batch]:
         if len(self._told) < len(self._inputs):
@@ -91,23 +99,31 @@ class Gather(Generic[Tag]):
         if low <= self.done:
             return ()
         self.done = low
-        self._held = [held for held in self._held if held[0] > low]
-        if self._held:
-            parts = [up_to(batch, low) for batch in self._rows]
-            ready = [first for first, _ in parts]
-            self._rows = [rest for _, rest in parts if len(rest)]
-        else:
-            ready, self._rows = self._rows, []
+        for held in self._held.values():
+            while held and held[0][0] <= low:
+                held.popleft()
+        ready = [batch for rows in self._rows.values() for batch in _taken(rows, low)]
         return [self._ordered(batch) for batch in one_per_table(ready)]
 
     def settled(self) -> tuple[Mapping[Input, int], Sequence[Tag]]:
         """Give what inputs told up to `done`, and the messages that told more, to add again."""
         told = {where: min(seq, self.done) for where, seq in self._told.items()}
-        return told, [tag for _, tag in self._held]
+        waiting = sorted(itertools.chain.from_iterable(self._held.values()), key=itemgetter(1))
+        return told, [tag for _, _, tag in waiting]
 
 
 def _as_it_is(rows: Batch) -> Batch:
     return rows
+
+
+def _taken(rows: deque[Batch], seq: int) -> Iterator[Batch]:
+    """Take what an input told up to a seq from the front."""
+    while rows and (not len(rows[0]) or int(rows[0].columns["seq"][0].item()) <= seq):
+        first = rows.popleft()
+        if len(first) and int(first.columns["seq"][-1].item()) > seq:
+            first, rest = up_to(first, seq)
+            rows.appendleft(rest)
+        yield first
 
 
 def _after(rows: Batch, seq: int) -> Batch:

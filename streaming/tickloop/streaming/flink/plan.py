@@ -20,7 +20,7 @@ TRANSACTION_TIMEOUT_MS = 600_000
 _WITHOUT_TOPIC = ("symbol", "instrument", "clock")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
-Start = Literal["earliest", "latest"] | Mapping[str, int]
+Start = Literal["earliest"] | Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class JobPlan:
              1 <= self.parallelism <= self.shards),
             ("checkpoint_ms", self.checkpoint_ms, "at least 10", self.checkpoint_ms >= 10),
             ("tables", self.tables, "at least one table with a topic", bool(self.inputs)),
-            ("start", start, 'earliest, latest or {"seq": n}', start in ("earliest", "latest")
+            ("start", start, 'earliest or {"seq": n}', start == "earliest"
              or (isinstance(start, Mapping) and set(start) == {"seq"}
                  and isinstance(start["seq"], int))),
         ]  # fmt: skip

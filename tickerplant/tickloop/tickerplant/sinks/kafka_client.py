@@ -90,7 +90,7 @@ def _patiently(ask: Callable[[], tuple[int, int]]) -> tuple[int, int]:
     deadline = monotonic_ns() + int(_ASK_S * 1e9)
     passing = (
         KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION,
     )  # fmt: skip
     while True:
         try:
