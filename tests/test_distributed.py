@@ -19,8 +19,8 @@ DAY = "lobster/LOBSTER_SampleFile_AMZN_2012-06-21_1.zip"
 STREAMS = ("bars", "signals")
 OPERATORS = '[stream.bars]\ninterval = "1m"\n[stream.signals]\n'
 TABLES = ("trade", "quote", "bar", "signal")
-# A day of the market in minutes, so that there is time to kill everything.
-SPEED = "120"
+# Slow enough that everything is killed before the day is over, on a slow machine too.
+SPEED = "40"
 
 
 def distributed(folder: Path, kafka: Server, questdb: Server, flink: Server, prefix: str) -> Path:
