@@ -12,7 +12,7 @@ from tickloop.analytics.q.lambdas import SELF, Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.literal_tables import compile_table
 from tickloop.analytics.q.naming import names_in
 from tickloop.analytics.q.registry import BUILTINS
-from tickloop.analytics.q.scope import Scope, assigned_names
+from tickloop.analytics.q.scope import Scope, assigned_names, pattern_names
 from tickloop.analytics.q.syntax import (
     Apply,
     Assign,
@@ -284,7 +284,7 @@ def compile_function(node: Function, scope: Scope) -> Body:
     slots = {name: slot for slot, name in enumerate(node.parameters)}
     local = assigned_names(node.statements)
     for _, pattern in node.patterns:
-        local |= names_in(pattern)
+        local |= pattern_names(pattern)
     if SELF in names_in(node.statements):
         local.add(SELF)
     for name in sorted(local):
