@@ -37,6 +37,7 @@ from tickloop.analytics.q.values import (
     MISSING,
     NIL,
     Adverb,
+    Atom,
     Builtin,
     Composition,
     Iterated,
@@ -220,7 +221,7 @@ def _signal(node: Signal, scope: Scope) -> Code:
     def signal(frame: Frame) -> Value:
         value = code(frame)
         name = name_of(value)
-        if name is None:
+        if name is None and not isinstance(value, Atom):
             name = text_of(value)
         if name is None:
             raise QError("stype", "a symbol or a string is signalled", position)

@@ -9,6 +9,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.item_stream import stream
 from tickloop.analytics.q.lambdas import interruption
 from tickloop.analytics.q.ranks import has_missing, rank_of
+from tickloop.analytics.q.registry import call
 from tickloop.analytics.q.values import (
     Atom,
     Builtin,
@@ -135,7 +136,14 @@ def _both(derived: Iterated, arguments: Arguments) -> Value | None:
     raise QError("rank", f"{derived.iterator} takes two arguments, {len(arguments)} seen")
 
 
+def _separates(function: Value) -> bool:
+    """Tell what joins and cuts text and bytes: ","/: is sv, ","\\: is vs."""
+    return isinstance(function, Atom | Vector) and function.type in (QType.CHAR, QType.BYTE)
+
+
 def _each_right(session: "Session", derived: Iterated, arguments: Arguments) -> Value:
+    if len(arguments) == 1 and _separates(derived.function):
+        return call(session, "sv", derived.function, arguments[0])
     if (waiting := _both(derived, arguments)) is not None:
         return waiting
     left, right = arguments
@@ -148,6 +156,8 @@ def _each_right(session: "Session", derived: Iterated, arguments: Arguments) -> 
 
 
 def _each_left(session: "Session", derived: Iterated, arguments: Arguments) -> Value:
+    if len(arguments) == 1 and _separates(derived.function):
+        return call(session, "vs", derived.function, arguments[0])
     if (waiting := _both(derived, arguments)) is not None:
         return waiting
     left, right = arguments

@@ -1,0 +1,75 @@
+"""What q's pages say of names, paths, keys, files and errors, beyond their shown examples."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.q_lines import refused, typed
+from tickloop.analytics.q.session import Session
+
+ANSWERS = [
+    # Parts of temporal variables, wherever the name stands.
+    (["time:09:10:52.139", "(time.hh;time.mm;time.ss)"], "9 10 52i"),
+    (["dt:2024.01.15D09:30", "dt.mm"], "1i"),
+    (["dt:2024.01.15D09:30", "dt.date"], "2024.01.15"),
+    (["dt:2024.01.15D09:30", "dt.minute"], "09:30"),
+    (["d:2024.01.15 2024.02.16", "d.month"], "2024.01 2024.02m"),
+    # A colon in a symbol opens a path.
+    (["hsym`c:/q/test.txt"], "`:c:/q/test.txt"),
+    (["hsym `host:port`localhost:8001"], "`:host:port`:localhost:8001"),
+    (["`http://www.example.com/a"], "`http://www.example.com/a"),
+    # What a key that is not there gives is shaped as the first value.
+    (["d:`a`b!(([]x:1 2);([]x:3 4))", "d`c"], "x\n-"),
+    # Text and bytes with an iterator join and cut.
+    (['(", "/:)("quick";"brown";"foxes")'], '"quick, brown, foxes"'),
+    (['(" "\\:)"to be"'], '"to"\n"be"'),
+    (["(0x0\\:)3.14156"], "0x400921ea35935fc4"),
+    # Strings in order are searched as numbers are.
+    (['("apple";"banana";"coffee") bin ("anise";"berry";"curry")'], "-1 1 2"),
+    (['("apple";"banana";"coffee") binr "berry"'], "2"),
+    # A table comes to be where its first rows are put.
+    (["`tnew insert ([c1:`a`b];c2:10 20)"], "0 1"),
+    (["`tnew insert ([c1:`a`b];c2:10 20)", "tnew"], "c1| c2\n--| --\na | 10\nb | 20"),
+    (["`tnew insert ([]a:1 2)", "`tnew insert enlist 5", "tnew`a"], "1 2 5"),
+    # Enumerating in memory alone.
+    (["t:.Q.en[::;([]s:`a`b`a)]", "`int$t`s"], "0 1 0i"),
+    (["t:.Q.en[::;([]s:`a`b`a)]", "sym"], "`a`b"),
+]
+
+
+@pytest.mark.parametrize(("lines", "shown"), ANSWERS, ids=lambda value: str(value)[:60])
+def test_a_line_prints_as_documented(lines: list[str], shown: str) -> None:
+    assert typed(*lines) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("(`a`b`c!1 2 3) _ `a`b", "type"),
+        ("`a _ ([]a:1 2;b:3 4)", "type"),
+        ('\'"a"', "stype"),
+        ('\'"ab"', "ab"),
+        ("select b by b from ([]b:1 2)", "dup names for cols/groups b"),
+        ("`nowhere insert (1;2)", "nowhere"),
+    ],
+)
+def test_an_error_has_its_documented_name(line: str, name: str) -> None:
+    assert refused(line).name == name
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    """Give a session that may touch files below an empty directory."""
+    made = Session(files=True)
+    made.directory = tmp_path
+    return made
+
+
+def test_a_file_of_symbols_grows_by_what_is_enumerated_by_it(session: Session) -> None:
+    assert typed("`:names?`a`b`c`b", session=session) == "`names$`a`b`c`b"
+    assert typed("`:names?`d`a", "get`:names", session=session) == "`a`b`c`d"
+    assert typed("names", session=session) == "`a`b`c`d"
+
+
+def test_checking_a_database_that_is_not_there_is_refused_by_its_path(session: Session) -> None:
+    assert "nodb. OS reports: No such file" in refused(".Q.chk`:nodb", session=session).name
