@@ -31,6 +31,11 @@ ANSWERS = [
     (["`tnew insert ([c1:`a`b];c2:10 20)"], "0 1"),
     (["`tnew insert ([c1:`a`b];c2:10 20)", "tnew"], "c1| c2\n--| --\na | 10\nb | 20"),
     (["`tnew insert ([]a:1 2)", "`tnew insert enlist 5", "tnew`a"], "1 2 5"),
+    # Text: quotes keep delimiters inside of a value; a cell is quoted only where it must be.
+    (['"S=*,"0:"a=\\"hello,world\\",b=1"'], 'a             b\n"hello,world" ,"1"'),
+    (['","0:([]x:("qu\\"ux";"a,b"))'], ',"x"\n"qu\\"ux"\n"\\"a,b\\""'),
+    (['"T"$("+0900";"-0500")'], "09:00:00.000 -05:00:00.000"),
+    (['(enlist("";""))~1 2 0#"a"'], "1b"),
     # Enumerating in memory alone.
     (["t:.Q.en[::;([]s:`a`b`a)]", "`int$t`s"], "0 1 0i"),
     (["t:.Q.en[::;([]s:`a`b`a)]", "sym"], "`a`b"),
@@ -69,6 +74,28 @@ def test_a_file_of_symbols_grows_by_what_is_enumerated_by_it(session: Session) -
     assert typed("`:names?`a`b`c`b", session=session) == "`names$`a`b`c`b"
     assert typed("`:names?`d`a", "get`:names", session=session) == "`a`b`c`d"
     assert typed("names", session=session) == "`a`b`c`d"
+
+
+def test_a_directory_of_values_loads_as_a_dictionary(session: Session) -> None:
+    typed("`:cb/x set 1 2 3", "`:cb/y set `a`b!1 2", "load`cb", session=session)
+    assert typed("key cb", session=session) == "`x`y"
+    assert typed("cb`x", session=session) == "1 2 3"
+
+
+def test_a_view_narrows_partitioned_tables_until_it_is_lifted(session: Session) -> None:
+    typed("t:([]sym:`a`b`a;num:1 2 3)", session=session)
+    typed(".Q.dpft[`:.;;`sym;`t]each 2010.01.01+til 5", "\\l .", session=session)
+    typed(".Q.view 2#date", session=session)
+    assert typed("(count t;date;.Q.pv;count .Q.PV;.Q.cn t)", session=session).split("\n") == [
+        "6",
+        "2010.01.01 2010.01.02",
+        "2010.01.01 2010.01.02",
+        "5",
+        "3 3",
+    ]
+    assert typed("exec distinct date from t", session=session) == "2010.01.01 2010.01.02"
+    assert typed(".Q.view[]", "count t", session=session) == "15"
+    assert refused(".Q.view`a", session=session).name == "type"
 
 
 def test_checking_a_database_that_is_not_there_is_refused_by_its_path(session: Session) -> None:

@@ -123,7 +123,7 @@ def reshape(shape: Positions, value: Value) -> Value:
     sizes = shape.tolist()
     if len(sizes) == 2 and _NULL in sizes:
         return _reshape_ragged(sizes, value)
-    if any(size < 0 for size in sizes) or (len(sizes) > 2 and 0 in sizes):
+    if any(size < 0 for size in sizes) or (len(sizes) > 2 and 0 in sizes[:-1]):
         raise QError("domain", f"{' '.join(map(str, sizes))}# seen, counts of 1 or more needed")
     total = 1
     for size in sizes:
