@@ -36,6 +36,13 @@ ANSWERS = [
     (['","0:([]x:("qu\\"ux";"a,b"))'], ',"x"\n"qu\\"ux"\n"\\"a,b\\""'),
     (['"T"$("+0900";"-0500")'], "09:00:00.000 -05:00:00.000"),
     (['(enlist("";""))~1 2 0#"a"'], "1b"),
+    # The phrases of a query hide implicit parameters; x is there by default.
+    (["{select from ([]a:0 1;b:2 3) where a=x}[0]"], "a b\n---\n0 2"),
+    (["{[x;y]select from ([]a:0 1;b:2 3) where a=x,b=y}[0;2]"], "a b\n---\n0 2"),
+    (["{select from y where a=x}[0;([]a:0 1)]"], "a\n-\n0"),
+    # Stars in patterns: one anywhere, a second at the end.
+    (['"Now is the time" like "N*the*"'], "1b"),
+    (['ssr["a*b";"[*]";"x"]'], '"axb"'),
     # Enumerating in memory alone.
     (["t:.Q.en[::;([]s:`a`b`a)]", "`int$t`s"], "0 1 0i"),
     (["t:.Q.en[::;([]s:`a`b`a)]", "sym"], "`a`b"),
@@ -55,6 +62,10 @@ def test_a_line_prints_as_documented(lines: list[str], shown: str) -> None:
         ('\'"a"', "stype"),
         ('\'"ab"', "ab"),
         ("select b by b from ([]b:1 2)", "dup names for cols/groups b"),
+        ("{select from ([]a:0 1;b:2 3) where a=x,b=y}[0;2]", "rank"),
+        ('"ab" ss "a*"', "length"),
+        ('ssr["a*b";"*";"x"]', "length"),
+        ('"Now is the time" like "*the*time"', "nyi"),
         ("`nowhere insert (1;2)", "nowhere"),
     ],
 )
