@@ -43,6 +43,9 @@ ANSWERS = [
     # Stars in patterns: one anywhere, a second at the end.
     (['"Now is the time" like "N*the*"'], "1b"),
     (['ssr["a*b";"[*]";"x"]'], '"axb"'),
+    # Keyed tables with the same keys are joined beside each other.
+    (["k:([s:`a`b]p:1 2)", "k,'([s:`a`b]w:4 5)"], "s| p w\n-| ---\na| 1 4\nb| 2 5"),
+    ([".Q.qp each(5;([]a:1 2))"], "0 0"),
     # Enumerating in memory alone.
     (["t:.Q.en[::;([]s:`a`b`a)]", "`int$t`s"], "0 1 0i"),
     (["t:.Q.en[::;([]s:`a`b`a)]", "sym"], "`a`b"),
@@ -85,6 +88,10 @@ def test_a_file_of_symbols_grows_by_what_is_enumerated_by_it(session: Session) -
     assert typed("`:names?`a`b`c`b", session=session) == "`names$`a`b`c`b"
     assert typed("`:names?`d`a", "get`:names", session=session) == "`a`b`c`d"
     assert typed("names", session=session) == "`a`b`c`d"
+
+
+def test_a_table_of_mapped_columns_is_told_from_one_in_memory(session: Session) -> None:
+    assert typed("`:sp/ set ([]a:1 2)", ".Q.qp get`:sp/", session=session) == "0b"
 
 
 def test_a_directory_of_values_loads_as_a_dictionary(session: Session) -> None:

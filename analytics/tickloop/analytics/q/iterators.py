@@ -77,6 +77,8 @@ def _applied(session: "Session", function: Value, arguments: Arguments) -> Value
 
 def each_together(session: "Session", function: Value, arguments: Arguments) -> Value:
     """Apply a function to the items of several lists, atoms standing for all of them."""
+    if (joined := _each_row(session, function, arguments)) is not None:
+        return joined
     keyed = [value for value in arguments if _is_mapping(value)]
     if keyed:
         return _each_keyed(session, function, arguments, keyed[0])
@@ -92,6 +94,19 @@ def each_together(session: "Session", function: Value, arguments: Arguments) -> 
         rows = zip(*columns, strict=True)
         return collect([direct(session, *row) for row in rows])
     return collect([_applied(session, function, row) for row in zip(*columns, strict=True)])
+
+
+def _each_row(session: "Session", function: Value, arguments: Arguments) -> Value | None:
+    """Pair the rows of keyed tables up, if all have the same keys; the keys stay."""
+    tables = [value for value in arguments if isinstance(value, Dictionary)]
+    if len(tables) < len(arguments) or not all(is_keyed_table(value) for value in tables):
+        return None
+    keys = tables[0].keys
+    for table in tables[1:]:
+        same = call(session, "~", keys, table.keys)
+        if not isinstance(same, Atom) or not same.value:
+            return None
+    return Dictionary(keys, each_together(session, function, [table.values for table in tables]))
 
 
 def _is_mapping(value: Value) -> bool:
