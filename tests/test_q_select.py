@@ -311,7 +311,7 @@ def test_functional_forms_take_parse_trees() -> None:
     ("text", "name"),
     [
         ("select nothing from t", "nothing"),
-        ("select sum n by n from t", "dup"),
+        ("select sum n by n from t", "dup names for cols/groups n"),
         ("update n:1.5 from t where n=1", "type"),
         ("update k:1 2 from t", "length"),
         ("select from t where s", "type"),

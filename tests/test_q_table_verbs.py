@@ -90,7 +90,7 @@ TRADES = "t:([]s:`a`b;p:1 2f;n:3 4);kt:1!t;"
         ("exec t from meta t", ["s", "f", "j"]),
         ('exec t from meta ([]a:("ab";"cd");b:(1 2;3 4f);c:2 3)', ["C", " ", "j"]),
         ("t[1]", [("s", "b"), ("p", 2.0), ("n", 4)]),
-        ("cols `p _ t", ["s", "n"]),
+        ("cols enlist[`p] _ t", ["s", "n"]),
         ("count each (t,t;distinct t,t;t union t;t except 1#t;t inter 1#t)", [4, 2, 2, 1, 1]),
         ("count each (kt except kt;kt inter kt;t except t 0)", [0, 2, 1]),
         ("(0!kt)~t", True),

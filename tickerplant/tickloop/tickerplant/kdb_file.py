@@ -53,6 +53,11 @@ class KdbFile:
     _rows: Rows | None = None
 
     @property
+    def packed(self) -> Packed | None:
+        """The container around a compressed file."""
+        return self._source if isinstance(self._source, Packed) else None
+
+    @property
     def rows(self) -> int:
         """How many rows the column has."""
         if self.layout.shape is Shape.OBJECT:
@@ -136,6 +141,13 @@ def read_object(name: Path | str) -> Value:
     raw, head = _mapped(name, None)
     source = _unwrapped(raw, head, str(name))
     return decode_object(source.unpack() if isinstance(source, Packed) else source, str(name))
+
+
+def plain_bytes(name: Path | str) -> Bytes:
+    """Map a file's bytes, those of a compressed one unpacked."""
+    raw, head = _mapped(name, None)
+    source = _unwrapped(raw, head, str(name))
+    return source.unpack() if isinstance(source, Packed) else source
 
 
 def _mapped(name: Path | str, directory_fd: int | None) -> tuple[Bytes, bytes]:

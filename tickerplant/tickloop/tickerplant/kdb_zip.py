@@ -15,7 +15,7 @@ import numpy as np
 from tickloop.core.errors import StoreError, WireError
 from tickloop.tickerplant.lz4_block import decode
 from tickloop.tickerplant.mapped_file import Bytes
-from tickloop.tickerplant.q_compress import decompress_message
+from tickloop.tickerplant.q_compress import compress_message, decompress_message
 
 MAGIC = b"kxzipped"
 ENCRYPTED_MAGIC = b"kxzippEd"
@@ -168,3 +168,55 @@ def _from_vendor(block: Bytes, algorithm: int, expected: int) -> Bytes | None:
     except (OSError, ValueError):
         return None
     return np.frombuffer(plain, dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How a file is to be compressed: block size as a power of two, algorithm, level."""
+
+    block_bits: int
+    algorithm: int
+    level: int
+
+
+def pack(plain: bytes, packing: Packing) -> bytes:
+    """Compress a file's bytes into a container; blocks that do not shrink are stored.
+
+    StoreError if the block size or the algorithm is not one that can be written.
+    """
+    block = 1 << packing.block_bits if 0 <= packing.block_bits < 63 else 0
+    if not _BLOCK_BYTES[0] <= block <= _BLOCK_BYTES[1]:
+        raise StoreError(f"logical block size {packing.block_bits} seen, 12 to 20 allowed")
+    if packing.algorithm not in (Q_IPC, ZLIB, SNAPPY, ZSTD):
+        raise StoreError(
+            f"{_called(packing.algorithm)} is not written here; 1 (q), 2 (gzip), 3 (snappy) and"
+            " 5 (zstd) are"
+        )
+    parts = [MAGIC]
+    entries: list[int] = []
+    for start in range(0, len(plain), block):
+        part = plain[start : start + block]
+        packed = _pack_block(part, packing)
+        shrinks = packed is not None and len(packed) < len(part)
+        parts.append(packed if shrinks and packed is not None else part)
+        entries += [len(parts[-1]), packing.algorithm if shrinks else STORED]
+    end = sum(len(part) for part in parts)
+    blocks = len(entries) // 2
+    parts.append(_TRAILER.pack(2, packing.algorithm, len(plain), end, block))
+    parts.append(struct.pack(f"<{len(entries)}iq", *entries, blocks))
+    return b"".join(parts)
+
+
+def _pack_block(part: bytes, packing: Packing) -> bytes | None:
+    if packing.algorithm == Q_IPC:
+        head = b"\1\0\0\0" + struct.pack("<i", len(part) + _MESSAGE_HEADER)
+        return compress_message(head + part)
+    if packing.algorithm == ZLIB:
+        return zlib.compress(part, min(max(packing.level, 0), 9))
+    import pyarrow as pa
+
+    codec = _VENDOR_CODECS[packing.algorithm]
+    if not pa.Codec.is_available(codec):
+        raise StoreError(f"this machine's pyarrow has no {codec} codec, which was asked for")
+    coder = pa.Codec(codec, compression_level=packing.level) if codec == "zstd" else pa.Codec(codec)
+    return bytes(coder.compress(part, asbytes=True))

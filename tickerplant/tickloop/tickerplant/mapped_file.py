@@ -23,7 +23,7 @@ _LIBC.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _FAILED = ctypes.c_void_p(-1).value
 
 
-class _Mapping:
+class Mapping:
     """The owner of one mapping; NumPy keeps it alive as the base of its views."""
 
     def __init__(self, fd: int, size: int) -> None:
@@ -45,7 +45,7 @@ def map_fd(fd: int, size: int) -> Bytes:
         empty = np.empty(0, dtype=np.uint8)
         empty.flags.writeable = False
         return empty
-    return np.asarray(_Mapping(fd, size))
+    return np.asarray(Mapping(fd, size))
 
 
 def open_at(name: Path | str, directory_fd: int | None = None) -> tuple[int, int]:

@@ -9,10 +9,10 @@ from tickloop.analytics.q.indexing import index
 from tickloop.analytics.q.joining import append
 from tickloop.analytics.q.lambdas import EMPTY, Code, Frame
 from tickloop.analytics.q.naming import unwrapped
-from tickloop.analytics.q.registry import call
+from tickloop.analytics.q.pattern_syntax import is_place
 from tickloop.analytics.q.scope import Scope
-from tickloop.analytics.q.syntax import Apply, Assign, Constant, Function, ListOf, Name, Node
-from tickloop.analytics.q.values import NIL, Atom, Value, count_of, item_at
+from tickloop.analytics.q.syntax import Apply, Assign, Constant, Function, Name, Node
+from tickloop.analytics.q.values import NIL, Value
 from tickloop.analytics.q.words import RESERVED
 
 Store = Callable[[Frame, Value], None]
@@ -26,8 +26,8 @@ def compile_assign(node: Assign, scope: Scope) -> Code:
         value = compile_named(node.value, _told_name(node.target.name, scope), scope)
     else:
         value = compile_node(node.value, scope)
-    if isinstance(node.target, ListOf):
-        return _pattern(node.target, value, node, scope)
+    if not is_place(unwrapped(node.target)):
+        return _pattern(node, value, scope)
     name, path = place_of(node.target)
     if path is not None:
         return _indexed(node, name, path, value, scope)
@@ -134,41 +134,31 @@ def _indexed(
     return assign
 
 
-def _pattern(target: ListOf, value: Code, node: Assign, scope: Scope) -> Code:
-    """Compile (a;b):v: the items of the value, one for each name."""
+def _pattern(node: Assign, value: Code, scope: Scope) -> Code:
+    """Compile (a;b):v and other patterns; nothing is stored unless all of it matches."""
+    from tickloop.analytics.q.taking_apart import Stores, compile_pattern, keep
+
     if node.verb is not None:
         raise QError("assign", "a pattern takes a plain assignment", node.position)
-    take = _taker(target, node, scope)
+    match = compile_pattern(node.target, placer(node, scope), scope, node.position)
 
     def assign(frame: Frame) -> Value:
-        new = value(frame)
-        take(frame, new)
+        stores: Stores = []
+        new = match(frame, value(frame), stores)
+        keep(frame, stores)
         return new
 
     return assign
 
 
-def _taker(target: Node | None, node: Assign, scope: Scope) -> Store:
-    if target is None:
-        return lambda frame, value: None
-    if isinstance(target, Constant):
-        return _matcher(target, scope)
-    if not isinstance(target, ListOf):
-        return _placed(target, node, scope)
-    takers = [_taker(item, node, scope) for item in target.items]
-    position = node.position
+def placer(node: Node, scope: Scope) -> Callable[[Node], Store]:
+    """Give what makes the store of a name, or of an indexed place, of a pattern."""
 
-    def take(frame: Frame, value: Value) -> None:
-        if count_of(value) != len(takers):
-            raise QError(
-                "length",
-                f"a pattern of {len(takers)} names is given {count_of(value)} items",
-                position,
-            )
-        for place, taker in enumerate(takers):
-            taker(frame, item_at(value, place))
+    def place(target: Node) -> Store:
+        plain = Assign(target, None, target, False, node.position)
+        return _placed(target, node if isinstance(node, Assign) else plain, scope)
 
-    return take
+    return place
 
 
 def _placed(target: Node, node: Assign, scope: Scope) -> Store:
@@ -188,15 +178,3 @@ def _placed(target: Node, node: Assign, scope: Scope) -> Store:
         store(frame, amend_at_depth(session, old(frame), indexes, None, value))
 
     return put
-
-
-def _matcher(target: Constant, scope: Scope) -> Store:
-    session, position = scope.session, target.position
-    expected = target.value
-
-    def match(frame: Frame, value: Value) -> None:
-        same = call(session, "~", expected, value)
-        if not isinstance(same, Atom) or not same.value:
-            raise QError("match", "the value is not what the pattern says", position)
-
-    return match

@@ -13,6 +13,11 @@ def compile_control(node: Control, scope: Scope) -> Code:
     """Compile a control word with its brackets."""
     if node.word == "$":
         return _condition(node, scope)
+    if node.word == ":":
+        from tickloop.analytics.q.assignment import placer
+        from tickloop.analytics.q.taking_apart import compile_cases
+
+        return compile_cases(node.arguments, placer(node, scope), scope)
     if node.arguments == (None,):
         raise QError(node.word, f"{node.word}[test;do this] expected", node.position)
     test = _code(node.arguments[0], scope)

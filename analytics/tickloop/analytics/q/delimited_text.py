@@ -86,7 +86,8 @@ def _cell(item: Value, delimiter: str, precision: int) -> str:
 
 
 def _enclosed(written: str, delimiter: str) -> str:
-    if delimiter in written or '"' in written or "\n" in written:
+    # A quote inside of a cell is read back as it is; only one that begins it needs others.
+    if delimiter in written or "\n" in written or written.startswith('"'):
         return '"' + written.replace('"', '""') + '"'
     return written
 
@@ -183,6 +184,27 @@ def _pairs(form: str, value: Value) -> Value:
     whole = text_of(value)
     if whole is None:
         raise type_error("a string needed on the right of 0:")
-    pairs = [part.partition(separator) for part in whole.split(delimiter) if part]
+    quotes = len(form) > 3 and form[2] == "*"
+    parts = _outside_quotes(whole, delimiter) if quotes else whole.split(delimiter)
+    pairs = [part.partition(separator) for part in parts if part]
     keys = _column(letter, [key for key, _, _ in pairs])
-    return List((keys, List(tuple(chars(item) for _, _, item in pairs))))
+    values = [_unquoted(item) if quotes else item for _, _, item in pairs]
+    return List((keys, List(tuple(chars(item) for item in values))))
+
+
+def _outside_quotes(whole: str, delimiter: str) -> list[str]:
+    """Cut text at a delimiter, except between quotes."""
+    found = [""]
+    inside = False
+    for char in whole:
+        inside ^= char == '"'
+        if char == delimiter and not inside:
+            found.append("")
+        else:
+            found[-1] += char
+    return found
+
+
+def _unquoted(item: str) -> str:
+    is_quoted = len(item) > 1 and item[0] == item[-1] == '"'
+    return item[1:-1].replace('""', '"') if is_quoted else item

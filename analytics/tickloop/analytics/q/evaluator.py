@@ -12,7 +12,7 @@ from tickloop.analytics.q.lambdas import SELF, Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.literal_tables import compile_table
 from tickloop.analytics.q.naming import names_in
 from tickloop.analytics.q.registry import BUILTINS
-from tickloop.analytics.q.scope import Scope, assigned_names
+from tickloop.analytics.q.scope import Scope, assigned_names, pattern_names
 from tickloop.analytics.q.syntax import (
     Apply,
     Assign,
@@ -37,6 +37,7 @@ from tickloop.analytics.q.values import (
     MISSING,
     NIL,
     Adverb,
+    Atom,
     Builtin,
     Composition,
     Iterated,
@@ -220,7 +221,7 @@ def _signal(node: Signal, scope: Scope) -> Code:
     def signal(frame: Frame) -> Value:
         value = code(frame)
         name = name_of(value)
-        if name is None:
+        if name is None and not isinstance(value, Atom):
             name = text_of(value)
         if name is None:
             raise QError("stype", "a symbol or a string is signalled", position)
@@ -284,7 +285,7 @@ def compile_function(node: Function, scope: Scope) -> Body:
     slots = {name: slot for slot, name in enumerate(node.parameters)}
     local = assigned_names(node.statements)
     for _, pattern in node.patterns:
-        local |= names_in(pattern)
+        local |= pattern_names(pattern)
     if SELF in names_in(node.statements):
         local.add(SELF)
     for name in sorted(local):

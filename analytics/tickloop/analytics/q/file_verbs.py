@@ -13,8 +13,15 @@ from tickloop.analytics.q.file_paths import (
 )
 from tickloop.analytics.q.kinds import whole_atom
 from tickloop.analytics.q.object_files import read_value, write_value
+from tickloop.analytics.q.packing import usual_packing
 from tickloop.analytics.q.registry import Interpreter, call, register
-from tickloop.analytics.q.splayed_files import append_table, is_table, read_table, write_table
+from tickloop.analytics.q.splayed_files import (
+    PackingOf,
+    append_table,
+    is_table,
+    read_table,
+    write_table,
+)
 from tickloop.analytics.q.table_rows import flat
 from tickloop.analytics.q.values import (
     Attribute,
@@ -32,6 +39,8 @@ from tickloop.analytics.q.values import (
     symbols,
     text_of,
 )
+from tickloop.tickerplant.kdb_file import plain_bytes
+from tickloop.tickerplant.kdb_zip import MAGIC
 from tickloop.tickerplant.parted import FILE_NAME as INDEX
 
 
@@ -50,11 +59,16 @@ def read_path(session: Interpreter, path: Path) -> Value:
 
 def write_file(session: Interpreter, name: str, value: Value) -> None:
     """Write a value to a file, or a table into a directory if the name ends with a slash."""
+    write_packed(session, name, value, usual_packing(session))
+
+
+def write_packed(session: Interpreter, name: str, value: Value, packing: PackingOf) -> None:
+    """Write a value, or a table's columns, compressed as `packing` tells by the file's name."""
     path = path_of(session, name)
     if is_directory_name(name) or (isinstance(value, Table) and is_table(path)):
-        write_table(path, value)
+        write_table(path, value, packing)
     else:
-        write_value(path, value)
+        write_value(path, value, packing(path.name))
 
 
 def find_file(session: Interpreter, name: str) -> Value | None:
@@ -92,10 +106,10 @@ def listed(session: Interpreter, name: str) -> Value:
 
 @register("hcount", rank=1, session=True)
 def hcount(session: Interpreter, file: Value) -> Value:
-    """Give a file's size in bytes."""
+    """Give a file's size in bytes, of a compressed one what it holds unpacked."""
     path = file_of(session, file)
     try:
-        return long(path.stat().st_size)
+        return long(len(plain_bytes(path)) if is_packed(path) else path.stat().st_size)
     except OSError as error:
         raise refused(path, error) from None
 
@@ -124,8 +138,19 @@ def content(session: Interpreter, source: Value) -> bytes:
     return _bytes(file_of(session, source.items[0]), start, length)
 
 
+def is_packed(path: Path) -> bool:
+    """Tell a compressed file by its first bytes."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
 def _bytes(path: Path, start: int, length: int) -> bytes:
     try:
+        if is_packed(path):
+            raw = plain_bytes(path)[start:]
+            return (raw if length < 0 else raw[:length]).tobytes()
         with path.open("rb") as file:
             file.seek(start)
             return file.read(length)

@@ -1,5 +1,7 @@
 """Find, membership and binary search: in vectors, lists, tables and dictionaries."""
 
+from bisect import bisect_left, bisect_right
+
 import numpy as np
 
 from tickloop.analytics.q.errors import type_error
@@ -248,6 +250,8 @@ def _search(left: Value, right: Value, *, from_right: bool) -> Value:
         return keys_at(left.keys, _search(left.values, right, from_right=from_right))
     if isinstance(left, Table):
         return _search_rows(left, right, from_right=from_right)
+    if isinstance(left, List) and left.items:
+        return _search_texts(left, right, from_right=from_right)
     if isinstance(right, List):
         return collect([_search(left, item, from_right=from_right) for item in right.items])
     if isinstance(right, Dictionary):
@@ -256,6 +260,22 @@ def _search(left: Value, right: Value, *, from_right: bool) -> Value:
     positions = np.searchsorted(ours, theirs, side="left" if from_right else "right")
     positions = positions.astype(np.int64, copy=False) - (0 if from_right else 1)
     return long(int(positions[0])) if is_atom(right) else longs(positions)
+
+
+def _search_texts(left: List, right: Value, *, from_right: bool) -> Value:
+    """Search among strings in order, for one or for several of them."""
+    texts = [_text(item) for item in left.items]
+    find = bisect_left if from_right else bisect_right
+    less = 0 if from_right else 1
+    if isinstance(right, List):
+        return longs([find(texts, _text(item)) - less for item in right.items])
+    return long(find(texts, _text(right)) - less)
+
+
+def _text(item: Value) -> bytes:
+    if not isinstance(item, Vector) or item.type is not QType.CHAR:
+        raise type_error("a general list is searched if it is of strings")
+    return item.data.tobytes()
 
 
 def _comparable(left: Value, right: Value) -> tuple[Array, Array]:

@@ -191,8 +191,8 @@ def null_like(item: Value) -> Value:
     if isinstance(item, Dictionary):
         values = [null_like(each) for each in items_of(item.values)]
         return Dictionary(item.keys, collect(values))
-    if isinstance(item, List | Table):
-        return List(())
+    if isinstance(item, Table):
+        return take(item, np.zeros(0, dtype=np.int64))
     return List(())
 
 

@@ -20,6 +20,7 @@ from tickloop.analytics.q.values import (
     List,
     Table,
     Value,
+    count_of,
     is_keyed_table,
     is_list,
     items_of,
@@ -36,7 +37,10 @@ def insert(session: Interpreter, left: Value, right: Value) -> Value:
     name = name_of(left)
     if name is None:
         raise type_error("the name of a table needed on the left of insert")
-    value = session.get(name)
+    value = _held(session, name, right)
+    if isinstance(value, List):
+        session.set(name, right)
+        return longs(np.arange(count_of(right)))
     table = flat(value)
     rows = columns_from(table, right)
     if isinstance(value, Dictionary):

@@ -9,6 +9,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.item_stream import stream
 from tickloop.analytics.q.lambdas import interruption
 from tickloop.analytics.q.ranks import has_missing, rank_of
+from tickloop.analytics.q.registry import call
 from tickloop.analytics.q.values import (
     Atom,
     Builtin,
@@ -76,6 +77,8 @@ def _applied(session: "Session", function: Value, arguments: Arguments) -> Value
 
 def each_together(session: "Session", function: Value, arguments: Arguments) -> Value:
     """Apply a function to the items of several lists, atoms standing for all of them."""
+    if (joined := _each_row(session, function, arguments)) is not None:
+        return joined
     keyed = [value for value in arguments if _is_mapping(value)]
     if keyed:
         return _each_keyed(session, function, arguments, keyed[0])
@@ -91,6 +94,19 @@ def each_together(session: "Session", function: Value, arguments: Arguments) -> 
         rows = zip(*columns, strict=True)
         return collect([direct(session, *row) for row in rows])
     return collect([_applied(session, function, row) for row in zip(*columns, strict=True)])
+
+
+def _each_row(session: "Session", function: Value, arguments: Arguments) -> Value | None:
+    """Pair the rows of keyed tables up, if all have the same keys; the keys stay."""
+    tables = [value for value in arguments if isinstance(value, Dictionary)]
+    if len(tables) < len(arguments) or not all(is_keyed_table(value) for value in tables):
+        return None
+    keys = tables[0].keys
+    for table in tables[1:]:
+        same = call(session, "~", keys, table.keys)
+        if not isinstance(same, Atom) or not same.value:
+            return None
+    return Dictionary(keys, each_together(session, function, [table.values for table in tables]))
 
 
 def _is_mapping(value: Value) -> bool:
@@ -135,7 +151,14 @@ def _both(derived: Iterated, arguments: Arguments) -> Value | None:
     raise QError("rank", f"{derived.iterator} takes two arguments, {len(arguments)} seen")
 
 
+def _separates(function: Value) -> bool:
+    """Tell what joins and cuts text and bytes: ","/: is sv, ","\\: is vs."""
+    return isinstance(function, Atom | Vector) and function.type in (QType.CHAR, QType.BYTE)
+
+
 def _each_right(session: "Session", derived: Iterated, arguments: Arguments) -> Value:
+    if len(arguments) == 1 and _separates(derived.function):
+        return call(session, "sv", derived.function, arguments[0])
     if (waiting := _both(derived, arguments)) is not None:
         return waiting
     left, right = arguments
@@ -148,6 +171,8 @@ def _each_right(session: "Session", derived: Iterated, arguments: Arguments) -> 
 
 
 def _each_left(session: "Session", derived: Iterated, arguments: Arguments) -> Value:
+    if len(arguments) == 1 and _separates(derived.function):
+        return call(session, "vs", derived.function, arguments[0])
     if (waiting := _both(derived, arguments)) is not None:
         return waiting
     left, right = arguments

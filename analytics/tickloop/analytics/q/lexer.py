@@ -39,7 +39,8 @@ class Token:
 # Text copied from pages has blanks that do not break lines.
 _BLANK = re.compile("[ \t\r\n\f\v\u00a0\u200b]+")
 _NAME = re.compile(r"\.?[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
-_SYMBOL = re.compile(r"`(:[A-Za-z0-9_.:/~\\-]*|[A-Za-z0-9.][A-Za-z0-9_.]*|)")
+# Behind a colon a symbol is a path, be it of a file, a host or a drive: `c:/q/trade.q
+_SYMBOL = re.compile(r"`(:[A-Za-z0-9_.:/~\\-]*|[A-Za-z0-9.][A-Za-z0-9_.]*(?::[A-Za-z0-9_.:/]*)?|)")
 _VERB = re.compile(r"<=|>=|<>|[-+*%!&|<>=~,^#_?@.$]")
 _COLONS = re.compile(r"::?")
 _ITERATOR = re.compile(r"['/\\]:?")

@@ -10,7 +10,7 @@ from tickloop.analytics.q.object_files import read_value
 from tickloop.analytics.q.registry import Interpreter
 from tickloop.analytics.q.saving import PAR_FILE, partitions_of
 from tickloop.analytics.q.splayed_files import is_table, read_table
-from tickloop.analytics.q.values import Attribute, symbols
+from tickloop.analytics.q.values import Dictionary, List, symbols
 
 if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
@@ -69,6 +69,5 @@ def load_directory_values(session: Interpreter, path: Path, name: str) -> None:
     if not path.is_dir():
         raise QError(str(path), "no such directory")
     names = [entry.name for entry in sorted(path.iterdir()) if entry.is_file()]
-    for each in names:
-        session.set(each, read_value(session, path / each))
-    session.set(name, symbols(names, Attribute.SORTED))
+    values = [read_value(session, path / each) for each in names]
+    session.set(name, Dictionary(symbols(names), List(tuple(values))))

@@ -1,24 +1,31 @@
 """Databases in a session: partitioned tables under their names, and what .Q says of them."""
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.kdb_source import KdbSource
 from tickloop.analytics.q.partitioned import PartitionedTable, Partitions
 from tickloop.analytics.q.plant_source import PlantSource
-from tickloop.analytics.q.registry import Interpreter
+from tickloop.analytics.q.registry import Interpreter, register
 from tickloop.analytics.q.values import (
+    NIL,
+    Atom,
     Dictionary,
     List,
+    Nil,
     QType,
     Table,
     Value,
     Vector,
     collect,
+    count_of,
     is_keyed_table,
+    items_of,
     long,
+    plain,
     symbol,
     symbols,
     vector,
@@ -81,6 +88,8 @@ class _Narrowed:
         }
 
 
+# The keys of the partitions that a session's .Q.view left.
+_VIEWS: "weakref.WeakKeyDictionary[object, frozenset[int]]" = weakref.WeakKeyDictionary()
 _SOURCES: "weakref.WeakKeyDictionary[object, list[Source]]" = weakref.WeakKeyDictionary()
 
 
@@ -115,17 +124,51 @@ def _publish(session: Interpreter, source: Source) -> None:
     tables = source.partitioned()
     for name, columns in tables.items():
         names = (source.field, *(column for column in columns if column != source.field))
-        session.set(name, PartitionedTable(name, names, source.partitions))
+        session.set(name, PartitionedTable(name, names, _viewed(session, source)))
     if not source.field:
         return
-    values = _partition_values(source, list(tables))
+    values = every = _partition_values(source, list(tables))
+    if (chosen := _VIEWS.get(session)) is not None:
+        values = vector(source.kind, [key for key in every.data.tolist() if key in chosen])
     session.set(source.field, values)
     session.set(".Q.pf", symbol(source.field))
     session.set(".Q.pv", values)
-    session.set(".Q.PV", values)
+    session.set(".Q.PV", every)
     session.set(".Q.pt", symbols(sorted(tables)))
     counts = [_counts(source.partitions(name), values) for name in sorted(tables)]
     session.set(".Q.pn", Dictionary(symbols(sorted(tables)), List(tuple(counts))))
+
+
+def _viewed(session: Interpreter, source: Source) -> Callable[[str], Partitions]:
+    """Give a source's partitions by table, those alone that .Q.view chose."""
+
+    def partitions(name: str) -> Partitions:
+        every = source.partitions(name)
+        chosen = _VIEWS.get(session)
+        if chosen is None:
+            return every
+        slabs = [slab for slab in every.slabs if slab.key in chosen]
+        return Partitions(every.kind, every.names, slabs, every.prototype)
+
+    return partitions
+
+
+@register(".Q.view", rank=1, session=True)
+def view(session: Interpreter, values: Value) -> Value:
+    """Narrow queries of partitioned tables to some partitions; with :: all are seen again."""
+    if not _SOURCES.get(session):
+        raise type_error('no database is mounted; system"l directory" mounts one')
+    if isinstance(values, Nil) or not count_of(values):
+        _VIEWS.pop(session, None)
+    else:
+        wanted = plain(values)
+        keys = items_of(wanted) if isinstance(wanted, Vector) else [wanted]
+        if any(not isinstance(key, Atom) or isinstance(key.value, str) for key in keys):
+            raise type_error("values of the partition field needed, as in .Q.view 2#date")
+        _VIEWS[session] = frozenset(int(key.value) for key in keys if isinstance(key, Atom))
+    for source in _SOURCES[session]:
+        _publish(session, source)
+    return NIL
 
 
 def _partition_values(source: Source, tables: Sequence[str]) -> Vector:

@@ -9,6 +9,7 @@ from tickloop.analytics.q.syntax import (
     Function,
     Name,
     Node,
+    Template,
     Verb,
 )
 from tickloop.analytics.q.values import name_of
@@ -63,25 +64,30 @@ def unique_names(columns: list[tuple[str, Node]]) -> Columns:
 
 
 def implicit_parameters(statements: tuple[Node | None, ...]) -> tuple[str, ...]:
-    """Find x y z in the body of a lambda; one that uses none takes x."""
-    seen = {name for statement in statements for name in names_in(statement)}
+    """Find x y z in the body of a lambda; one that uses none takes x.
+
+    The phrases of a query hide them: only the table that it asks may name one.
+    """
+    seen = {name for statement in statements for name in names_in(statement, phrases=False)}
     for count, name in ((3, "z"), (2, "y")):
         if name in seen:
             return ("x", "y", "z")[:count]
     return ("x",)
 
 
-def names_in(node: object) -> set[str]:
-    """List the names in a tree, those inside of lambdas left out."""
+def names_in(node: object, *, phrases: bool = True) -> set[str]:
+    """List the names in a tree, those inside of lambdas left out, and of phrases if told so."""
     if isinstance(node, Name):
         return {node.name}
+    if isinstance(node, Template) and not phrases:
+        return names_in(node.table, phrases=False)
     if isinstance(node, Function) or node is None:
         return set()
     found: set[str] = set()
     if isinstance(node, tuple):
         for item in node:
-            found |= names_in(item)
+            found |= names_in(item, phrases=phrases)
     elif hasattr(node, "__dataclass_fields__") and not isinstance(node, Constant | Verb):
         for field in node.__dataclass_fields__:
-            found |= names_in(getattr(node, field))
+            found |= names_in(getattr(node, field), phrases=phrases)
     return found

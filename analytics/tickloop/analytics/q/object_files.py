@@ -31,18 +31,20 @@ from tickloop.tickerplant.kdb_anymap import Value as Loose
 from tickloop.tickerplant.kdb_file import KdbFile, open_kdb_file, read_object
 from tickloop.tickerplant.kdb_layout import ANYMAP, PAGE_START, Shape, enum_header, vector_header
 from tickloop.tickerplant.kdb_nested import Nested
+from tickloop.tickerplant.kdb_zip import STORED, Packed, Packing, pack
 from tickloop.tickerplant.q_codec import encode
 
 _ATTRIBUTES = {
     "": Attribute.NONE, "s": Attribute.SORTED, "u": Attribute.UNIQUE, "p": Attribute.PARTED,
     "g": Attribute.GROUPED,
 }  # fmt: skip
+_LEVEL = 6
 _COUNT_AT = 8  # within a header of a vector
 
 
-def write_value(path: Path, value: Value) -> None:
+def write_value(path: Path, value: Value, packing: Packing | None = None) -> None:
     """Write a value to a file; directories are made, and a file there is replaced whole."""
-    written = _image(value)
+    written = packed(_image(value), packing)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, written)
@@ -50,21 +52,38 @@ def write_value(path: Path, value: Value) -> None:
         raise refused(path, error) from None
 
 
-def write_column(path: Path, value: Value) -> None:
+def write_column(path: Path, value: Value, packing: Packing | None = None) -> None:
     """Write a column of a splayed table: lists of one simple type with their ends beside them."""
     nested = _nested(value)
     if nested is None:
-        write_value(path, value)
+        write_value(path, value, packing)
         return
     kind, ends, raw = nested
-    _replace(path.with_name(path.name + "#"), [raw])
-    _replace(path, [vector_header(ANYMAP + int(kind), len(ends)), ends.tobytes()])
+    _replace(path.with_name(path.name + "#"), packed([raw], packing))
+    head = vector_header(ANYMAP + int(kind), len(ends))
+    _replace(path, packed([head, ends.tobytes()], packing))
+
+
+def packed(parts: list[bytes], packing: Packing | None) -> list[bytes]:
+    """Compress a file's bytes if it is to be compressed; 'nyi if it cannot be that way."""
+    if packing is None or packing.algorithm == STORED:
+        return parts
+    try:
+        return [pack(b"".join(parts), packing)]
+    except StoreError as error:
+        raise QError("nyi", str(error)) from None
 
 
 def append_column(session: Interpreter, path: Path, value: Value) -> None:
     """Append to a column; fixed-width values are added at the file's end, others written anew."""
     known = opened(path)
     layout = known.layout
+    if known.packed is not None:
+        # Blocks cannot be added in place: the column is written anew, packed as it was.
+        from tickloop.analytics.q.rows import join
+
+        write_column(path, join([column_of(session, known), value]), packing_of(known.packed))
+        return
     fixed = isinstance(value, Vector) and layout.shape is Shape.VECTOR
     if isinstance(value, Vector) and fixed and layout.type == value.type:
         _append(path, 0, layout.start, layout.count, value.data)
@@ -76,6 +95,11 @@ def append_column(session: Interpreter, path: Path, value: Value) -> None:
         from tickloop.analytics.q.rows import join
 
         write_column(path, join([column_of(session, known), value]))
+
+
+def packing_of(known: Packed) -> Packing:
+    """Give how a file was packed; its level is not kept, so the usual one is taken."""
+    return Packing(known.block_bytes.bit_length() - 1, known.algorithm, _LEVEL)
 
 
 def _append(

@@ -12,6 +12,7 @@ from tickloop.analytics.q.naming import (
     unique_names,
     unwrapped,
 )
+from tickloop.analytics.q.pattern_syntax import bare_key, check_pattern, is_place
 from tickloop.analytics.q.syntax import (
     Apply,
     Assign,
@@ -227,7 +228,7 @@ class Parser:
             return None
         if isinstance(left, Verb) and left.name in RESERVED and token.text in (":", "::"):
             raise QError("assign", f"{left.name} is a word of the language", token.start)
-        if not _is_target(left):
+        if not _is_target(left) and not self._is_pattern(left):
             return None
         text = token.text
         if text in ("0:", "1:", "2:"):
@@ -239,11 +240,21 @@ class Parser:
         verb = text.rstrip(":")
         value = self.expression()
         left = unwrapped(left)
-        if isinstance(left, ListOf):
-            _check_pattern(left)
+        if not is_place(left):
+            check_pattern(left)
         return Assign(
             left, Verb(verb, token.start) if verb else None, value, text.endswith("::"), token.start
         )
+
+    def _is_pattern(self, left: Node) -> bool:
+        """Tell a pattern in parentheses, (1) or ([a;b]), from what has none."""
+        if self._tokens[self._at - 1].text != ")" or self.token.text not in (":", "::"):
+            return False
+        try:
+            check_pattern(unwrapped(left))
+        except QError:
+            return False
+        return True
 
     # -- terms ----------------------------------------------------------------------------------
 
@@ -338,7 +349,9 @@ class Parser:
         for statement in statements:
             if statement is None:
                 continue
-            if isinstance(statement, Assign) and isinstance(statement.target, Name):
+            if (bare := bare_key(statement)) is not None:
+                named.append((bare, Constant(NIL, statement.position)))
+            elif isinstance(statement, Assign) and isinstance(statement.target, Name):
                 named.append((statement.target.name, statement.value))
             else:
                 named.append((column_name(statement), statement))
@@ -366,12 +379,12 @@ class Parser:
         for number, item in enumerate(items):
             if isinstance(item, Name):
                 names.append(item.name)
-            elif isinstance(item, ListOf):
-                _check_pattern(item)
+            elif item is not None:
+                _check_parameter(item, place)
                 names.append(f".{number}")
                 patterns.append((names[-1], item))
-            elif item is not None or len(items) > 1:
-                raise QError("params", "parameters are names: {[a;b]a+b}", place)
+            elif len(items) > 1:
+                names.append(f".{number}")
         if len(names) > 8:
             raise QError("params", f"{len(names)} parameters seen, 8 at most", place)
         if len(set(names)) < len(names):
@@ -398,23 +411,15 @@ def _is_target(node: Node) -> bool:
     """Tell a[i], (a i) and patterns of such from what nothing can be assigned to."""
     if isinstance(node, Block):
         inner = unwrapped(node)
-        return isinstance(inner, Apply) and _is_place(inner)
-    return isinstance(node, Name | ListOf) or (isinstance(node, Apply) and _is_place(node))
+        return isinstance(inner, Apply) and is_place(inner)
+    return isinstance(node, Name | ListOf) or (isinstance(node, Apply) and is_place(node))
 
 
-def _is_place(node: Node) -> bool:
-    if isinstance(node, Apply):
-        return node.style in ("bracket", "prefix") and _is_place(node.function)
-    return isinstance(node, Name)
-
-
-def _check_pattern(node: Node) -> None:
-    assert isinstance(node, ListOf)
-    for item in node.items:
-        if isinstance(item, ListOf):
-            _check_pattern(item)
-        elif item is not None and not isinstance(item, Constant) and not _is_target(item):
-            raise QError("assign", "a pattern holds names: (a;b):1 2", node.position)
+def _check_parameter(item: Node, place: int) -> None:
+    try:
+        check_pattern(item)
+    except QError as error:
+        raise QError("params", "parameters are names or patterns: {[a;b]a+b}", place) from error
 
 
 def _one_argument_form(node: Node) -> Node:
@@ -430,8 +435,8 @@ def _project(verb: Node, left: Node) -> Node:
 
 
 def _bracketed(node: Node, arguments: tuple[Node | None, ...], position: int) -> Node:
-    if isinstance(node, Verb) and node.name == "$" and len(arguments) > 2:
-        return Control("$", arguments, node.position)
+    if isinstance(node, Verb) and node.name in ("$", ":") and len(arguments) > 2:
+        return Control(node.name, arguments, node.position)
     if len(arguments) == 1 and arguments[0] is None:
         return Apply(node, (Constant(NIL, position),), "bracket", node.position)
     return Apply(node, arguments, "bracket", node.position)

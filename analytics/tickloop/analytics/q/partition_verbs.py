@@ -8,7 +8,9 @@ from tickloop.analytics.q.partitioned import PartitionedTable
 from tickloop.analytics.q.registry import Interpreter, register
 from tickloop.analytics.q.values import (
     Atom,
+    Enumerated,
     QType,
+    Table,
     Value,
     Vector,
     boolean,
@@ -17,6 +19,7 @@ from tickloop.analytics.q.values import (
     name_of,
     vector,
 )
+from tickloop.tickerplant.mapped_file import Mapping
 
 
 def _partitioned(session: Interpreter, value: Value) -> PartitionedTable:
@@ -57,5 +60,21 @@ def _longs(numbers: Sequence[int]) -> Value:
 
 @register(".Q.qp", rank=1)
 def is_partitioned(value: Value) -> Value:
-    """Tell whether a value is a partitioned table."""
-    return boolean(isinstance(value, PartitionedTable))
+    """Tell a partitioned table (1b) from a splayed one (0b); 0 for everything else."""
+    if isinstance(value, PartitionedTable) or _is_splayed(value):
+        return boolean(isinstance(value, PartitionedTable))
+    return long(0)
+
+
+def _is_splayed(value: Value) -> bool:
+    """Tell a table whose columns are mapped files, which nothing may write to."""
+    if not isinstance(value, Table) or not value.columns:
+        return False
+    first = next((col for col in value.columns if isinstance(col, Vector | Enumerated)), None)
+    return first is not None and _is_mapped(first.data)
+
+
+def _is_mapped(data: object) -> bool:
+    while (base := getattr(data, "base", None)) is not None:
+        data = base
+    return isinstance(data, Mapping)

@@ -21,7 +21,7 @@ def matcher(pattern: bytes) -> Callable[[bytes], bool]:
 
 @functools.lru_cache(maxsize=512)
 def searcher(pattern: bytes) -> re.Pattern[bytes]:
-    """Give what finds a pattern inside a text; * stands for itself there."""
+    """Give what finds a pattern inside a text; 'length if it has a * outside of brackets."""
     return re.compile(_translated(pattern, stars=False), re.DOTALL)
 
 
@@ -29,17 +29,22 @@ def _translated(pattern: bytes, *, stars: bool) -> bytes:
     parts: list[bytes] = []
     count = 0
     place = 0
+    char = b""
     while place < len(pattern):
         char = pattern[place : place + 1]
         place += 1
         if char == b"[":
             part, place = _one_of(pattern, place)
-        elif char == b"*" and stars:
+        elif char == b"*":
+            if not stars:
+                raise QError("length", "ss and ssr take no * in a pattern; [*] is a star itself")
             count += 1
             part = b".*"
         else:
             part = b"." if char == b"?" else re.escape(char)
         parts.append(part)
+    if count == _MOST_STARS and char != b"*":
+        raise QError("nyi", "of two stars in a pattern, the second ends it")
     if count > _MOST_STARS:
         raise QError("nyi", f"a pattern with {count} stars seen, {_MOST_STARS} at most")
     return b"".join(parts)

@@ -7,6 +7,7 @@ from tickloop.analytics.q.kinds import WHOLE, is_null_whole, limited
 from tickloop.analytics.q.lists import first
 from tickloop.analytics.q.random_values import deal, roll, shuffle
 from tickloop.analytics.q.registry import Interpreter, register
+from tickloop.analytics.q.saving import extend_file
 from tickloop.analytics.q.values import Atom, QType, Value
 
 
@@ -16,7 +17,10 @@ def question(session: Interpreter, left: Value, right: Value) -> Value:
     if not isinstance(left, Atom):
         return find(left, right)
     if left.type is QType.SYMBOL:
-        return extend(session, str(left.value), right)
+        name = str(left.value)
+        if name.startswith(":"):
+            return extend_file(session, name, right)
+        return extend(session, name, right)
     if left.type not in WHOLE:
         raise type_error("a list, a count or the name of an enumeration needed on the left of ?")
     if is_null_whole(left):

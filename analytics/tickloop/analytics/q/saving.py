@@ -5,13 +5,14 @@ from pathlib import Path
 from tickloop.analytics.q.attributes import with_attribute
 from tickloop.analytics.q.enumerations import extend
 from tickloop.analytics.q.errors import QError, type_error
-from tickloop.analytics.q.file_paths import file_of, path_of
+from tickloop.analytics.q.file_paths import file_of, path_of, refused
 from tickloop.analytics.q.object_files import read_value, write_value
 from tickloop.analytics.q.registry import Interpreter, call, register
 from tickloop.analytics.q.splayed_files import is_table, read_table, write_table
 from tickloop.analytics.q.values import (
     Attribute,
     List,
+    Nil,
     QType,
     Table,
     Value,
@@ -53,6 +54,17 @@ def enumerated(session: Interpreter, root: Path, table: Value, domain: str) -> V
     return Table(table.names, tuple(columns))
 
 
+def _in_memory(session: Interpreter, table: Value, domain: str) -> Value:
+    if not isinstance(table, Table):
+        raise type_error("a table without keys needed")
+    try:
+        session.get(domain)
+    except QError:
+        session.set(domain, symbols(()))
+    columns = [_enumerated(session, domain, column) for column in table.columns]
+    return Table(table.names, tuple(columns))
+
+
 def _enumerated(session: Interpreter, domain: str, column: Value) -> Value:
     if isinstance(column, Vector) and column.type is QType.SYMBOL:
         return extend(session, domain, column)
@@ -63,9 +75,21 @@ def _enumerated(session: Interpreter, domain: str, column: Value) -> Value:
     return column
 
 
+def extend_file(session: Interpreter, name: str, value: Value) -> Value:
+    """Enumerate by the list in a file, and in a variable of its name, adding what they lack."""
+    file = path_of(session, name)
+    known = plain(read_value(session, file)) if file.exists() else symbols(())
+    session.set(file.name, known)
+    found = extend(session, file.name, value)
+    write_value(file, session.get(file.name))
+    return found
+
+
 @register(".Q.en", rank=2, session=True)
 def en(session: Interpreter, root: Value, table: Value) -> Value:
-    """Enumerate a table's symbols by the file `sym` of a database."""
+    """Enumerate a table's symbols by the file `sym` of a database; with ::, in memory alone."""
+    if isinstance(root, Nil):
+        return _in_memory(session, table, SYM)
     return enumerated(session, file_of(session, root), table, SYM)
 
 
@@ -195,7 +219,10 @@ def partitions_of(home: Path) -> list[Path]:
     homes = [home]
     if listing.is_file():
         homes = [home / line.strip().removeprefix(":") for line in listing.read_text().split()]
-    found = [path for each in homes for path in each.iterdir() if _is_partition(path)]
+    try:
+        found = [path for each in homes for path in each.iterdir() if _is_partition(path)]
+    except OSError as error:
+        raise refused(home, error) from None
     return sorted(found, key=lambda path: path.name)
 
 

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tickloop.analytics.q.pattern_syntax import pattern_parts
 from tickloop.analytics.q.syntax import (
     Assign,
     Block,
     Constant,
+    Control,
     Function,
-    ListOf,
     Name,
     Node,
     Template,
@@ -49,9 +50,13 @@ def assigned_names(node: object) -> set[str]:
     if isinstance(node, Assign):
         # Only a:v makes a local: a+:v and a[i]:v change what the name holds already.
         if not node.is_global and node.verb is None:
-            found |= _targets(node.target)
+            found |= pattern_names(node.target)
         found |= assigned_names(node.value)
         return found | (set() if isinstance(node.target, Name) else assigned_names(node.target))
+    if isinstance(node, Control) and node.word == ":":
+        # :[value;pattern;result;...] assigns what its patterns name.
+        found = {name for part in node.arguments[1:-1:2] for name in pattern_names(part)}
+        return found | assigned_names(node.arguments)
     if isinstance(node, tuple):
         for item in node:
             found |= assigned_names(item)
@@ -64,11 +69,10 @@ def assigned_names(node: object) -> set[str]:
     return found
 
 
-def _targets(node: Node | None) -> set[str]:
+def pattern_names(node: Node | None) -> set[str]:
+    """List the names that an assignment to a place or a pattern gives values to."""
     if isinstance(node, Name):
         return set() if node.name.startswith(".") or "." in node.name else {node.name}
     if isinstance(node, Block) and len(node.statements) == 1:
-        return _targets(node.statements[0])
-    if isinstance(node, ListOf):
-        return {name for item in node.items for name in _targets(item)}
-    return set()
+        return pattern_names(node.statements[0])
+    return {name for part in pattern_parts(node) for name in pattern_names(part)}

@@ -191,7 +191,9 @@ def check_names(by: Sequence[str], columns: Sequence[str]) -> None:
     """Refuse a name that stands both in `by` and among the columns."""
     for name in by:
         if name in columns:
-            raise QError("dup", f"{name} is a key and a column; name one of them otherwise")
+            raise QError(
+                f"dup names for cols/groups {name}", "name one of them anew: select b1:b by b"
+            )
 
 
 def ordered(scope: Scope, clauses: Clauses) -> Scope:

@@ -1,5 +1,6 @@
 """Tables on disk with one file for each column: written, appended to, and mapped."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,21 +31,28 @@ from tickloop.analytics.q.values import (
     names_of,
     symbols,
 )
+from tickloop.tickerplant.kdb_zip import Packing
 from tickloop.tickerplant.parted import FILE_NAME as INDEX
 from tickloop.tickerplant.parted import decode_parted, encode_parted, parted_of
 
 ORDER = ".d"
 
 
-def write_table(path: Path, value: Value) -> None:
-    """Write a table into a directory; 'type if it is keyed or has symbols without a domain."""
+PackingOf = Callable[[str], Packing | None]
+
+
+def write_table(path: Path, value: Value, packing: PackingOf = lambda _: None) -> None:
+    """Write a table into a directory; 'type if it is keyed or has symbols without a domain.
+
+    `packing` tells of each column how it is compressed.
+    """
     if not isinstance(value, Table):
         raise type_error("a directory holds a table without keys; 0! takes the keys away")
     _check(value)
     try:
         path.mkdir(parents=True, exist_ok=True)
         for name, column in zip(value.names, value.columns, strict=True):
-            write_column(path / name, column)
+            write_column(path / name, column, packing(name))
     except OSError as error:
         raise refused(path, error) from None
     write_value(path / ORDER, symbols(value.names))

@@ -11,11 +11,13 @@ from tickloop.analytics import q
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.file_handles import append_to
 from tickloop.analytics.q.syntax import Constant, Function, Name, Template
+from tickloop.analytics.q.temporal import ACCESSORS, accessor
 from tickloop.analytics.q.values import (
     Atom,
     Dictionary,
     QType,
     Value,
+    Vector,
     is_function,
     items_of,
     long,
@@ -89,6 +91,8 @@ def dotted(session: "Session", name: str) -> Value | None:
         value = session.names.find(whole) if whole in _KEYED else dotted(session, whole)
     if value is None or is_function(value):
         return None
+    if isinstance(value, Atom | Vector) and key in ACCESSORS:
+        return accessor(value, key)
     return session.apply(value, (symbol(key),))
 
 

@@ -62,6 +62,8 @@ def computed_names(session: "Session") -> "dict[str, Computed]":
     names[".z.f"] = _fixed(symbol(""))
     names[".z.h"] = lambda: symbol(socket.gethostname())
     names[".z.i"] = lambda: Atom(QType.INT, os.getpid())
+    names[".Q.k"] = _fixed(Atom(QType.FLOAT, 4.1))
+    names[".Q.K"] = _fixed(Atom(QType.DATE, 8797))
     names[".z.K"] = _fixed(Atom(QType.FLOAT, 4.1))
     names[".z.k"] = _fixed(Atom(QType.DATE, 8797))
     names[".z.o"] = _fixed(symbol("l64"))

@@ -19,6 +19,7 @@ from tickloop.analytics.q.registry import register
 from tickloop.analytics.q.selection import empty_like, nulls_like, pick, repeated, span
 from tickloop.analytics.q.values import (
     NULLS,
+    Atom,
     Attribute,
     Dictionary,
     List,
@@ -122,7 +123,7 @@ def reshape(shape: Positions, value: Value) -> Value:
     sizes = shape.tolist()
     if len(sizes) == 2 and _NULL in sizes:
         return _reshape_ragged(sizes, value)
-    if any(size < 0 for size in sizes) or (len(sizes) > 2 and 0 in sizes):
+    if any(size < 0 for size in sizes) or (len(sizes) > 2 and 0 in sizes[:-1]):
         raise QError("domain", f"{' '.join(map(str, sizes))}# seen, counts of 1 or more needed")
     total = 1
     for size in sizes:
@@ -160,10 +161,14 @@ def _pieces(value: Value, edges: list[int]) -> Value:
 def drop(left: Value, right: Value) -> Value:
     """Drop items from the front or the end, cut at positions, leave out keys or columns."""
     if isinstance(left, Dictionary):
+        if isinstance(right, Vector) and isinstance(left.keys, Vector):
+            raise type_error("one key stands on the right of _; several stand on its left")
         return _without_keys(left, right)
     if isinstance(right, Dictionary) and whole_atom(left) is None:
         return _without_keys(right, left)
     if isinstance(right, Table) and (names := names_of(left)) is not None:
+        if isinstance(left, Atom):
+            raise type_error("a list of columns stands on the left of _: enlist[`a] _ t")
         return without_columns(right, names)
     if isinstance(left, Table) or (is_list(left) and is_atom(right)):
         return _drop_at(left, right)

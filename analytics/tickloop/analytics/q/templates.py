@@ -126,8 +126,22 @@ def phrases_of(node: Template, scope: Scope, resolve: Resolve | None) -> Phrases
             )
         return [where, by, columns]
     if node.by is not None:
+        _refuse_twice(node)
         return [where, _columns(node.by, scope, resolve), columns]
     return [where, boolean(node.is_distinct), columns]
+
+
+def _refuse_twice(node: Template) -> None:
+    """Refuse a name that select gives to a group and to a column."""
+    if node.verb == "select":
+        groups = {name for name, _ in node.by or ()}
+        for name, _ in node.columns or ():
+            if name in groups:
+                raise QError(
+                    f"dup names for cols/groups {name}",
+                    "name one of them anew, as in select b1:b by b from t",
+                    node.position,
+                )
 
 
 def _columns(columns: Columns, scope: Scope, resolve: Resolve | None) -> Value:

@@ -15,12 +15,20 @@ from tickloop.analytics.q.widths import is_null, with_nulls
 _DATED = (QType.TIMESTAMP, QType.DATE, QType.DATETIME)
 _MONTHLY = (*_DATED, QType.MONTH)
 _TIMED = (QType.TIMESTAMP, QType.DATETIME, *SPAN_NS)
+_CLOCKS = tuple(SPAN_NS)
 
 _Part = Callable[[Array, QType], Array]
 
 
 def _months(data: Array, kind: QType) -> Array:
     return cast(data, kind, QType.MONTH).astype(np.int64)
+
+
+def _month_or_minute(data: Array, kind: QType) -> Array:
+    """Give the month of what has one, the minute of a time of day."""
+    if kind in _CLOCKS:
+        return np.asarray(_span(data, kind, QType.MINUTE) % 60)
+    return np.asarray(_months(data, kind) % 12 + 1)
 
 
 def _days(data: Array, kind: QType) -> Array:
@@ -44,7 +52,7 @@ def _span(data: Array, kind: QType, unit: QType) -> Array:
 # What a part is taken of, its own type, and how.
 _PARTS: dict[str, tuple[tuple[QType, ...], QType, _Part]] = {
     "year": (_MONTHLY, QType.INT, lambda data, kind: _months(data, kind) // 12 + 2000),
-    "mm": (_MONTHLY, QType.INT, lambda data, kind: _months(data, kind) % 12 + 1),
+    "mm": ((*_MONTHLY, *_CLOCKS), QType.INT, _month_or_minute),
     "dd": (_DATED, QType.INT, _day_of_month),
     "week": (_DATED, QType.DATE, _week),
     "hh": (_TIMED, QType.INT, lambda data, kind: _span(data, kind, QType.MINUTE) // 60),

@@ -19,7 +19,7 @@ _YEAR_LAST = re.compile(r"(\d{1,2}|[a-z]{3})[-/.](\d{1,2})[-/.](\d{4}|\d{2})")
 _MONTH = re.compile(r"(\d{4})[-/.]?(\d{2}|[a-z]{3})m?")
 _CLOCK = re.compile(r"(\d+)(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?)?)?")
 _DIGITS_CLOCK = re.compile(r"(\d{2})(\d{2})?(\d{2})?\.?(\d*)")
-_SPAN = re.compile(r"(-?)(?:(\d+)d)?(.*)")
+_SPAN = re.compile(r"([+-]?)(?:(\d+)d)?(.*)")
 _UNIX = re.compile(r"(\d{9,11})(?:\.(\d*))?")
 
 
@@ -99,7 +99,7 @@ def parse_span(text: str, kind: QType) -> int | None:
     if clock is None:
         return None
     total = int(days or 0) * DAY_NS + clock
-    return (-total if sign else total) // SPAN_NS[kind]
+    return (-total if sign == "-" else total) // SPAN_NS[kind]
 
 
 def parse_timestamp(text: str) -> int | None:

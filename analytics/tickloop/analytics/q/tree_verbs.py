@@ -122,6 +122,11 @@ def set_verb(session: "Session", name: Value, value: Value) -> Value:
     """Write a variable, or a file if the session may."""
     spelled = name_of(name)
     if spelled is None:
-        raise QError("type", "set takes a name: `a set 1 2 3")
+        from tickloop.analytics.q.file_verbs import write_packed
+        from tickloop.analytics.q.packing import target_of
+
+        spelled, packing = target_of(name)
+        write_packed(session, spelled, value, packing)
+        return symbol(spelled)
     session.write_name(spelled, value)
     return symbol(spelled)

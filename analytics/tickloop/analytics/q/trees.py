@@ -150,7 +150,8 @@ def _block(node: Block, scope: Scope, resolve: Resolve | None) -> Value:
 def _control(node: Control, scope: Scope, resolve: Resolve | None) -> Value:
     from tickloop.analytics.q.evaluator import builtin
 
-    head = builtin("$", node.position) if node.word == "$" else symbol(node.word)
+    heads: dict[str, Value] = {"$": builtin("$", node.position), ":": assigner(":")}
+    head = heads.get(node.word, symbol(node.word))
     parts = [NIL if part is None else to_tree(part, scope, resolve) for part in node.arguments]
     return List((head, *parts))
 
