@@ -20,7 +20,7 @@ from tests.command import good, tickloop
 from tests.servers import CACHE, Server
 from tickloop.core.errors import ServerError
 from tickloop.infra import install, java, kafka, processes, questdb, state
-from tickloop.infra.flink import configuration
+from tickloop.infra.flink import configuration, keeper
 from tickloop.infra.launch import Place
 from tickloop.infra.pins import FLINK, KAFKA, PINS, QUESTDB, Artifact, Pin
 from tickloop.infra.servers import Wishes, up
@@ -284,7 +284,8 @@ def test_commands_without_any_server_say_so(tmp_path: Path) -> None:
 
 def place(tmp_path: Path) -> Place:
     ports = {name: 1000 + number for number, name in enumerate(
-        ("client", "controller", "http", "pg", "health", "rest", "rpc", "blob"))}  # fmt: skip
+        ("client", "controller", "http", "pg", "health", "rest", "rpc", "blob", "zookeeper"),
+    )}  # fmt: skip
     return Place(tmp_path, tmp_path, ports, java.Java(Path("/j/bin/java"), 17), 512)
 
 
@@ -300,6 +301,8 @@ def test_servers_listen_on_loopback_alone_and_keep_replayed_history(tmp_path: Pa
     flink = yaml.safe_load(configuration(place(tmp_path), ""))
     assert {flink[part]["bind-host"] for part in ("jobmanager", "taskmanager")} == {"127.0.0.1"}
     assert flink["rest"] == {"address": "127.0.0.1", "bind-address": "127.0.0.1", "port": 1005}
+    kept = dict(line.split("=", 1) for line in keeper(place(tmp_path)).splitlines())
+    assert (kept["clientPortAddress"], kept["admin.enableServer"]) == ("127.0.0.1", "false")
 
 
 # With a real server
