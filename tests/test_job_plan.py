@@ -80,7 +80,8 @@ def test_a_file_of_ones_own_that_needs_more_than_a_cluster_has_is_refused(
 
 def test_what_a_file_of_ones_own_imports_of_ours_is_in_the_archive(tmp_path: Path) -> None:
     own = tmp_path / "own.py"
-    own.write_text("from tickloop.core import clock\nimport tickloop.ingest.feed\n")
+    typing = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas\n"
+    own.write_text(typing + "from tickloop.core import clock\nimport tickloop.ingest.feed\n")
     with zipfile.ZipFile(archive(tmp_path / "one", own).path) as found:
         assert "tickloop/ingest/feed.py" in found.namelist()
 

@@ -79,7 +79,7 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 def imports_of_own(path: Path, text: bytes) -> list[str]:
     """List what a user's file imports of ours; OperatorError for what a cluster may not have."""
     tree = ast.parse(text, str(path))
-    for node in ast.walk(tree):
+    for node in _run(tree):
         for name in _names(node):
             if name.partition(".")[0] not in _THERE:
                 raise OperatorError(
@@ -88,6 +88,14 @@ def imports_of_own(path: Path, text: bytes) -> list[str]:
                     " travels with the job: put what the operator needs into its one file"
                 )
     return [name for name in _imported(text) if _source(name) is not None]
+
+
+def _run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk over what is run: not what stands under `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
+            yield node
+            yield from _run(node)
 
 
 def _names(node: ast.AST) -> list[str]:
