@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tickloop.core.errors import ServerError
 from tickloop.infra import supervise
 from tickloop.infra.launch import Launcher, Place, exchange, get_json
 from tickloop.infra.pins import FLINK
@@ -136,7 +135,7 @@ def start(place: Place) -> tuple[Known, ...]:
             role = f"taskmanager-{number}"
             script = [str(scripts / "taskmanager.sh")]
             started.append(_start_one(role, place, env, script, port, number))
-    except ServerError:
+    except BaseException:
         # A cluster without slots serves nobody, and nobody would know of it.
         for known in started:
             stop(known, timeout_s=5.0)
