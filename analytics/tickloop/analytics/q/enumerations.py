@@ -116,7 +116,7 @@ def enumerated_by(domain: Domain, value: Value) -> Enumerated:
     return found
 
 
-def _by_rows(domain: Domain, keys: Table, value: List) -> Value:
+def _by_rows(domain: Domain, keys: Table, value: List) -> Enumerated:
     """Find rows of several keys."""
     rows = [items_of(item) for item in value.items]
     if any(len(row) != len(keys.columns) for row in rows):
@@ -131,8 +131,12 @@ def _by_rows(domain: Domain, keys: Table, value: List) -> Value:
 def _enumerated(domain: Domain, value: Value) -> Value:
     value = plain(value)
     keys = _keys(domain)
-    if isinstance(keys, Table) and isinstance(value, List):
+    if isinstance(keys, Table) and isinstance(value, List) and value.items:
         return _by_rows(domain, keys, value)
+    if isinstance(keys, Table) and isinstance(value, Vector):
+        # One row of keys is one foreign key.
+        row = _by_rows(domain, keys, List((value,)))
+        return EnumeratedAtom(domain, int(row.data[0]))
     if isinstance(value, List) and value.items:
         return collect([_enumerated(domain, item) for item in value.items])
     if isinstance(value, List):

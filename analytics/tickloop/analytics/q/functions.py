@@ -87,6 +87,9 @@ def _composition(session: "Session", function: Value, arguments: Arguments) -> V
     *outer, last = function.functions
     if has_missing(arguments) or len(arguments) < rank_of(last):
         return Projection(function, tuple(arguments))
+    if isinstance(last, Nil) and len(arguments) > 1:
+        # (+)::  hands its arguments on as they are.
+        *outer, last = outer
     value = apply(session, last, arguments)
     for one in reversed(outer):
         value = apply(session, one, (value,))

@@ -54,6 +54,8 @@ class Session:
         self.rows = rows
         self.columns = columns
         self.precision = 7
+        # What \\t was told. Nothing here calls .z.ts of itself: time is an argument.
+        self.timer_ms = 0
         self.files = files
         self.directory = Path()
         self.handles: dict[int, Path] = {}

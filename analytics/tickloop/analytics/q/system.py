@@ -41,12 +41,12 @@ def command(session: "Session", text: str) -> Value:
 
 
 # What follows these is q text, or the name of a file.
-_TAKES_TEXT = ("t", "ts", "cd")
+_TAKES_TEXT = ("t", "ts", "cd", "l")
 
 
 def _uncommented(text: str) -> str:
     """Take away what stands behind a slash that follows a blank."""
-    return re.split(r"(?:^|\s)/(?:\s|$)", text, maxsplit=1)[0].strip()
+    return re.split(r"(?:^|\s)/", text, maxsplit=1)[0].strip()
 
 
 def _repetitions(count: str) -> int:
@@ -65,8 +65,13 @@ def _timed(session: "Session", text: str, count: int) -> int:
 
 
 def _time(session: "Session", text: str, count: int) -> Value:
-    """Give the milliseconds that a text takes."""
-    return long(_timed(session, text, count) if text else 0)
+    """Give the milliseconds that a text takes; a number alone sets the timer's interval."""
+    if not text:
+        return Atom(QType.INT, session.timer_ms)
+    if text.isdigit():
+        session.timer_ms = int(text)
+        return NIL
+    return long(_timed(session, text, count))
 
 
 def _time_and_space(session: "Session", text: str, count: int) -> Value:

@@ -1,0 +1,102 @@
+"""Forms that public q scripts are written in run here: plant functions, trains, odd spellings."""
+
+import pytest
+
+from tickloop.analytics.q.errors import QError
+from tickloop.analytics.q.session import Session
+
+
+@pytest.fixture
+def q() -> Session:
+    return Session()
+
+
+def lines(session: Session, *texts: str) -> str:
+    return "".join(session.show(text) for text in texts)
+
+
+def test_colons_behind_a_function_make_a_composition(q: Session) -> None:
+    assert q.show("f:sum not any flip::;f (101b;001b)") == "0i\n"
+    assert q.show("(count distinct::) each (`a`b`a;`c`c)") == "2 1\n"
+    assert lines(q, "g:abs::", "g", "type g") == "abs::\n105h\n"
+    assert q.show("show ::") == "show::\n"
+
+
+def test_a_composition_hands_two_arguments_to_the_function_before_its_colons(q: Session) -> None:
+    assert q.show("max((|[0]) (+)::)\\[0;3 -5 4]") == "3 -5 4\n"
+
+
+def test_where_is_a_function_before_from(q: Session) -> None:
+    q.eval("t:([]s:`a`b`a;x:1 2 3;b:101b)")
+    assert q.show("exec i where b by s from t") == "a| 0 2\nb| `long$()\n"
+    assert q.show("exec sum x where b from t") == "4\n"
+    assert q.show("select a:x from select from t where b") == "a\n-\n1\n3\n"
+
+
+def test_words_of_templates_may_name_columns_and_variables(q: Session) -> None:
+    assert q.show("([]from:1 2;by:3 4)") == "from by\n-------\n1    3 \n2    4 \n"
+    assert q.show("from:3;from+1") == "4\n"
+
+
+def test_a_number_may_follow_the_parameters_of_a_function(q: Session) -> None:
+    assert q.show('{[x]-1 "said";x}[3]') == "said\n3\n"
+    assert q.show("{[y;p].5*y*y-:p}[3;1]") == "2f\n"
+    assert q.show("{x}[3]-1") == "2\n"
+
+
+def test_comments_of_commands_need_no_blank_behind_the_slash(q: Session) -> None:
+    assert lines(q, "\\P 0  /all of them", "1%3") == "0.33333333333333331\n"
+
+
+def test_rows_of_a_table_with_two_keys_are_foreign_keys(q: Session) -> None:
+    q.eval("k:([sym:`A`B;ex:`N`Q]n:10 20)")
+    q.eval("t:([]sym:`$();f:`k$())")
+    assert q.show("`t insert (`B;`k$`B`Q)") == ",0\n"
+    assert q.show("exec f.n from t") == ",20\n"
+    with pytest.raises(QError, match=r"^cast"):
+        q.eval("`k$`A`Q")
+
+
+def test_an_empty_dictionary_enlisted_is_one_item(q: Session) -> None:
+    assert q.show("count enlist (0#`)!0#0N") == "1\n"
+
+
+def test_value_of_a_primitive_is_its_number(q: Session) -> None:
+    assert q.show("value each (::;+;-;*;%)") == "0 1 2 3 4\n"
+    assert q.show("value each (get;neg;count)") == "19 2 13\n"
+
+
+def test_a_list_sent_to_handle_0_calls_without_evaluating_names(q: Session) -> None:
+    q.eval("t:([]x:1 2);upd:{[n;r] n insert r;count value n}")
+    assert q.show("0(`upd;`t;([]x:3 4))") == "4\n"
+
+
+def test_a_number_behind_t_sets_the_timer(q: Session) -> None:
+    assert lines(q, "\\t", "\\t 1000", 'system"t"') == "0i\n1000i\n"
+
+
+PLANT = r"""
+trade:([]time:`timespan$();sym:`symbol$();price:`float$())
+\d .u
+init:{w::t!(count t::tables`.)#()}
+del:{w[x]_:w[x;;0]?y};.z.pc:{del[;x]each t};
+sel:{$[`~y;x;select from x where sym in y]}
+pub:{[t;x]{[t;x;w]if[count x:sel[x]w 1;(neg first w)(`upd;t;x)]}[t;x]each w t}
+add:{$[(count w x)>i:w[x;;0]?.z.w;.[`.u.w;(x;i;1);union;y];w[x],:enlist(.z.w;y)];
+ (x;$[99=type v:value x;sel[v]y;@[0#v;`sym;`g#]])}
+sub:{if[x~`;:sub[;y]each t];if[not x in t;'x];del[x].z.w;add[x;y]}
+\d .
+upd:insert
+.u.init[]
+"""
+
+
+def test_a_plant_publishes_to_its_own_session(q: Session) -> None:
+    q.eval(PLANT)
+    assert q.show(".u.sub[`trade;`a];.u.w") == "trade| 0i `a\n"
+    q.eval(".u.pub[`trade;([]time:2#0D10;sym:`a`z;price:1 2f)]")
+    assert q.show("exec sym from trade") == ",`a\n"
+    assert q.show(".u.add[`trade;`b];.u.w") == "trade| 0i `a`b\n"
+    with pytest.raises(QError, match=r"^nope"):
+        q.eval(".u.sub[`nope;`]")
+    assert q.show(".z.pc 0i;count .u.w`trade") == "0\n"
