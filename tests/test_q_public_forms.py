@@ -26,6 +26,30 @@ def test_a_composition_hands_two_arguments_to_the_function_before_its_colons(q: 
     assert q.show("max((|[0]) (+)::)\\[0;3 -5 4]") == "3 -5 4\n"
 
 
+def test_colons_behind_a_variable_compose_functions_and_keep_values(q: Session) -> None:
+    q.eval("sq:{x*x};x:1 2 3")
+    assert q.show("h:1f-sq::;h 3") == "-8f\n"
+    assert q.show("x ::") == "1 2 3\n"
+
+
+def test_a_word_without_its_right_side_ends_a_composition(q: Session) -> None:
+    q.eval("merge:`a xdesc upsert")
+    assert q.show("exec a from merge[([]a:1 3);([]a:enlist 2)]") == "3 2 1\n"
+
+
+def test_every_key_may_start_with_an_empty_list(q: Session) -> None:
+    assert q.show("d:`a`b!();d[`a],:3;d") == "a| ,3\nb| ()\n"
+
+
+def test_a_string_is_one_key_among_strings(q: Session) -> None:
+    q.eval('d:("ab";"cd")!1 2;d["ef"]:3;d["ab"]:10')
+    assert q.show("d") == '"ab"| 10\n"cd"| 2\n"ef"| 3\n'
+
+
+def test_nothing_is_inserted_by_an_empty_list(q: Session) -> None:
+    assert q.show("t:([]a:1 2);`t insert ()") == "`long$()\n"
+
+
 def test_where_is_a_function_before_from(q: Session) -> None:
     q.eval("t:([]s:`a`b`a;x:1 2 3;b:101b)")
     assert q.show("exec i where b by s from t") == "a| 0 2\nb| `long$()\n"

@@ -42,9 +42,11 @@ from tickloop.analytics.q.values import (
     Composition,
     Iterated,
     Lambda,
+    Nil,
     Projection,
     Value,
     collect,
+    is_function,
     name_of,
     text_of,
 )
@@ -203,7 +205,14 @@ def _train(node: Train, scope: Scope) -> Code:
     codes = [compile_node(part, scope) for part in node.functions]
     if len(codes) == 1:
         return codes[0]
-    return lambda frame: Composition(tuple(from_right(codes, frame)))
+    return lambda frame: _composed(tuple(from_right(codes, frame)))
+
+
+def _composed(functions: tuple[Value, ...]) -> Value:
+    """Compose functions; `x ::` of a value is the value."""
+    if len(functions) == 2 and isinstance(functions[1], Nil) and not is_function(functions[0]):
+        return functions[0]
+    return Composition(functions)
 
 
 def _return(node: Return, scope: Scope) -> Code:

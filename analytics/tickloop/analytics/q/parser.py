@@ -176,7 +176,7 @@ class Parser:
         left = self.term()
         if self._ends():
             return left
-        if isinstance(left, Verb | Block | Function) and self._is_identity_train():
+        if not isinstance(left, Constant) and self._is_identity_train():
             return Train((left, Constant(NIL, self.advance().start)), left.position)
         if (assigned := self._assignment(left)) is not None:
             return assigned
@@ -405,7 +405,7 @@ def _composed(node: Node) -> tuple[Node, ...] | None:
     """Give the functions of what has no argument on its right: 0|+ is a composition."""
     if isinstance(node, Train):
         return node.functions
-    if isinstance(node, Verb) and node.name not in RESERVED:
+    if isinstance(node, Verb) and (node.name not in RESERVED or node.name in INFIX):
         return (node,)
     return None
 

@@ -64,6 +64,7 @@ class Session:
         self.names = Names()
         self.namespace = ""
         self.calls = 0
+        self.statements: list[str] = []
         self.interrupted = False
         self.printed: list[str] = []
         self._codes: dict[tuple[str, str], list[Statement]] = {}
@@ -111,6 +112,7 @@ class Session:
         return value if keep or not is_silent else None
 
     def _statement(self, text: str, *, is_top: bool) -> tuple[Value, bool]:
+        self.statements.append(text)
         try:
             if text.startswith("\\"):
                 value = call(self, "system", chars(text[1:]))
@@ -125,6 +127,8 @@ class Session:
         except QError as error:
             error.frames.append((text, error.position))
             raise
+        finally:
+            self.statements.pop()
 
     def _expressions(self, text: str, *, is_top: bool) -> tuple[Value, bool]:
         value: Value = NIL

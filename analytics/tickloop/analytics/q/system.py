@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.file_paths import session_of
@@ -27,6 +27,8 @@ from tickloop.core.clock import monotonic_ns
 
 if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
+
+T = TypeVar("T")
 
 
 def command(session: "Session", text: str) -> Value:
@@ -75,12 +77,19 @@ def _time(session: "Session", text: str, count: int) -> Value:
 
 
 def _time_and_space(session: "Session", text: str, count: int) -> Value:
+    return measured(lambda: _timed(session, text, count))[0]
+
+
+def measured(run: Callable[[], T]) -> tuple[Value, T]:
+    """Give the milliseconds and the most bytes that something takes, and what it gives."""
     import tracemalloc
 
     tracemalloc.start()
+    start = monotonic_ns()
     try:
-        taken = _timed(session, text, count)
-        return vector(QType.LONG, [taken, tracemalloc.get_traced_memory()[1]])
+        found = run()
+        taken = (monotonic_ns() - start) // 1_000_000
+        return vector(QType.LONG, [taken, tracemalloc.get_traced_memory()[1]]), found
     finally:
         tracemalloc.stop()
 
