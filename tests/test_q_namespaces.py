@@ -180,3 +180,9 @@ def test_a_table_is_paged_through(q: Session) -> None:
     assert q.show('count ss[first .h.jx[40;`t];"</a>"]') == "4\n"
     assert "home" in first
     assert q.show('last[" "vs first .h.jx[40;`t]]') == '"100[40]"\n'
+
+
+def test_links_into_partitioned_tables_are_refused(database: Session) -> None:
+    database.eval('system"l ."')
+    with pytest.raises(QError, match=r"^par: t is partitioned"):
+        database.eval("([]a:`t!1 1)")

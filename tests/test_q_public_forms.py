@@ -124,3 +124,11 @@ def test_a_plant_publishes_to_its_own_session(q: Session) -> None:
     with pytest.raises(QError, match=r"^nope"):
         q.eval(".u.sub[`nope;`]")
     assert q.show(".z.pc 0i;count .u.w`trade") == "0\n"
+
+
+def test_rows_of_a_table_with_one_key_are_looked_up_one_at_a_time(q: Session) -> None:
+    q.eval("k:([s:`a`b]v:1 2)")
+    assert q.show("k`b") == "v| 2\n"
+    assert q.show("k([]s:`b`a)") == "v\n-\n2\n1\n"
+    with pytest.raises(QError, match=r"^length: a key of one column needed, 2 items seen"):
+        q.eval("k`a`b")

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tickloop.analytics.q.errors import QError, type_error
+from tickloop.analytics.q.partitioned import PartitionedTable
 from tickloop.analytics.q.registry import Interpreter
 from tickloop.analytics.q.union import positions
 from tickloop.analytics.q.values import (
@@ -41,6 +42,8 @@ def domain_of(session: Interpreter, name: str) -> Domain:
         target = symbols(())
     if not isinstance(target, Vector | Dictionary | Table):
         raise type_error(f"{name} is no list of symbols or keyed table to enumerate by")
+    if isinstance(target, PartitionedTable):
+        raise QError("par", f"{name} is partitioned; a link points into a table in memory")
     domains = _DOMAINS.setdefault(session, {})
     domain = domains.setdefault(name, Domain(name, target))
     domain.target = target
