@@ -23,7 +23,7 @@ def test_colons_behind_a_function_make_a_composition(q: Session) -> None:
 
 
 def test_a_composition_hands_two_arguments_to_the_function_before_its_colons(q: Session) -> None:
-    assert q.show("max((|[0]) (+)::)\\[0;3 -5 4]") == "3 -5 4\n"
+    assert q.show("max((|[0]) (+)::)\\[0;3 -5 4]") == "4\n"
 
 
 def test_colons_behind_a_variable_compose_functions_and_keep_values(q: Session) -> None:
@@ -132,3 +132,38 @@ def test_rows_of_a_table_with_one_key_are_looked_up_one_at_a_time(q: Session) ->
     assert q.show("k([]s:`b`a)") == "v\n-\n2\n1\n"
     with pytest.raises(QError, match=r"^length: a key of one column needed, 2 items seen"):
         q.eval("k`a`b")
+
+
+def test_a_composition_takes_as_many_arguments_as_what_its_colons_follow(q: Session) -> None:
+    q.eval("wf:{[w;x]sum each w group x};wm:max wf::;m:wm[1 1 1]")
+    assert q.show("m`a`b`a") == "2\n"
+
+
+def test_views_are_pending_until_they_are_read(q: Session) -> None:
+    q.eval("a:1")
+    q.eval("b::a+1")
+    assert q.show("\\B") == ",`b\n"
+    assert lines(q, "b", "\\B") == "2\n`symbol$()\n"
+    assert lines(q, "a:2", "\\B") == ",`b\n"
+
+
+def test_a_verb_of_files_stands_before_a_long_number(q: Session) -> None:
+    assert q.show("(0:30;10:30)") == "00:30 10:30\n"
+    assert q.show('type parse"f 0:100000#x"') == "0h\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("`a`b,`c", "`a`b`c"),
+        ('"ab",""', '"ab"'),
+        ("(0#0),1", ",1"),
+        ("(`s#1 2),3", "1 2 3"),
+        ("1 2,3f", "1\n2\n3f"),
+        ("count(2#0Ng),first 1?0Ng", "3"),
+    ],
+)
+def test_lists_are_joined_with_what_is_alike_and_what_is_not(
+    q: Session, text: str, shown: str
+) -> None:
+    assert q.show(text) == f"{shown}\n"

@@ -85,11 +85,11 @@ def fill(given: Arguments, arguments: Arguments) -> tuple[list[Value], list[Valu
 def _composition(session: "Session", function: Value, arguments: Arguments) -> Value:
     assert isinstance(function, Composition)
     *outer, last = function.functions
+    if isinstance(last, Nil) and outer:
+        # (+):: hands its arguments on as they are.
+        *outer, last = outer
     if has_missing(arguments) or len(arguments) < rank_of(last):
         return Projection(function, tuple(arguments))
-    if isinstance(last, Nil) and len(arguments) > 1:
-        # (+)::  hands its arguments on as they are.
-        *outer, last = outer
     value = apply(session, last, arguments)
     for one in reversed(outer):
         value = apply(session, one, (value,))

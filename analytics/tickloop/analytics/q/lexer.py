@@ -44,7 +44,8 @@ _SYMBOL = re.compile(r"`(:[A-Za-z0-9_.:/~\\-]*|[A-Za-z0-9.][A-Za-z0-9_.]*(?::[A-
 _VERB = re.compile(r"<=|>=|<>|[-+*%!&|<>=~,^#_?@.$]")
 _COLONS = re.compile(r"::?")
 _ITERATOR = re.compile(r"['/\\]:?")
-_FILE_VERB = re.compile(r"[012]:(?![0-9])")
+# Two digits behind the colon make it a time of day.
+_FILE_VERB = re.compile(r"[012]:(?![0-9]{2}(?![0-9]))")
 # After a noun that it touches, the digit cannot begin a time of day.
 _FILE_MARK = re.compile(r"[012]:")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)

@@ -18,6 +18,7 @@ from tickloop.analytics.q.values import (
     is_keyed_table,
     items_of,
     long,
+    name_of,
     symbol,
     symbols,
     type_of,
@@ -154,6 +155,16 @@ def _views(session: "Session", text: str, count: int) -> Value:
     return symbols(sorted(name for name in views if "." not in name))
 
 
+def _pending_views(session: "Session", text: str, count: int) -> Value:
+    """List the views that are computed anew when they are read next."""
+    names = items_of(_views(session, text, count))
+    space = f"{text or session.namespace}."
+    prefix = "" if space in (".", "..") else space
+    known = session.names.views
+    spelled = [name_of(name) or "" for name in names]
+    return symbols([name for name in spelled if known[prefix + name].is_pending])
+
+
 def _seed(session: "Session", text: str, count: int) -> Value:
     """Start the random numbers anew; `0N` gives a seed that brings the next ones back."""
     if not text:
@@ -223,7 +234,7 @@ _COMMANDS: dict[str, Callable[["Session", str, int], Value]] = {
     "f": _functions,
     "a": _tables,
     "b": _views,
-    "B": _views,
+    "B": _pending_views,
     "S": _seed,
     "w": _workspace,
     "x": _unset,
