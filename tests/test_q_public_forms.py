@@ -167,3 +167,29 @@ def test_lists_are_joined_with_what_is_alike_and_what_is_not(
     q: Session, text: str, shown: str
 ) -> None:
     assert q.show(text) == f"{shown}\n"
+
+
+def test_functional_queries_see_the_locals_of_their_function(q: Session) -> None:
+    q.eval("t:([]s:`a`b`a;p:1 2 3;lim:0 0 0)")
+    q.eval("f:{[v]u:10;?[t;enlist(>;`p;`v);0b;`p`q!(`p;(+;`p;`u))]}")
+    assert q.show("f 1") == "p q \n----\n2 12\n3 13\n"
+    assert q.show("{[d]exec z from![t;();0b;(enlist`z)!enlist(*;`d;`p)]}5") == "5 10 15\n"
+
+
+def test_columns_hide_locals_and_locals_hide_globals(q: Session) -> None:
+    q.eval("t:([]p:1 2 3;lim:0 0 0);v:100")
+    assert q.show("{[lim]count?[t;enlist(>;`p;`lim);0b;()]}2") == "3\n"
+    assert q.show("{[v]?[t;enlist(>;`p;`v);();`p]}2") == ",3\n"
+    assert q.show("{[w]?[t;enlist(<;`p;`v);();`p]}2") == "1 2 3\n"
+
+
+def test_a_table_is_pivoted_by_a_function(q: Session) -> None:
+    q.eval("pivot:{[c;g;d;t]u:asc distinct t c;?[t;();g!g,:();({x#y!z};`u;c;d)]}")
+    shown = q.show("pivot[`c;`a;`v;([]a:1 1 2;c:`x`y`x;v:1 2 3)]")
+    assert shown == "a| x y\n-| ---\n1| 1 2\n2| 3  \n"
+
+
+def test_handlers_make_no_namespace(q: Session) -> None:
+    q.eval(".z.pg:value;.mine.x:1")
+    assert q.show("`z in key`") == "0b\n"
+    assert q.show("`mine in key`") == "1b\n"
