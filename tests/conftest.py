@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import Server, alone_with, beside_others, shared
+from tests.servers import Server, alone_with, beside_others, shared, stop_left
 
 # The first call of a kernel compiles it, so no example may have a deadline. The suite draws the
 # same examples every time, so that it says the same of the same code; `make fuzz` draws new ones.
@@ -25,6 +25,13 @@ settings.register_profile(
 settings.load_profile("tickloop")
 
 DATA = Path(os.environ.get("TICKLOOP_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop what an interrupted run left: its workers ended without stopping their servers."""
+    if not hasattr(session.config, "workerinput"):
+        factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+        stop_left(factory.getbasetemp())
 
 
 @pytest.fixture(autouse=True)

@@ -127,6 +127,12 @@ def shared(name: str, base: Path, workers: int = 1) -> Iterator[Server]:
                 list(down([name], home))
 
 
+def stop_left(base: Path) -> None:
+    """Stop servers below a session's folder that nobody stopped."""
+    for home in base.glob("server-*"):
+        list(down(sorted(read(home)), home))
+
+
 @contextmanager
 def alone_with(server: Server) -> Iterator[Server]:
     """Have a running server to oneself: a test is about to kill it, or to change what all see."""

@@ -230,6 +230,20 @@ def test_the_log_s_end_is_shown_where_a_server_ends_or_never_answers(tmp_path: P
     assert silent.returncode is not None
 
 
+def test_a_server_whose_start_is_interrupted_is_ended(tmp_path: Path) -> None:
+    def interrupted() -> bool:
+        raise KeyboardInterrupt
+
+    log = tmp_path / "server.log"
+    known, process = processes.spawn(
+        "slow", [sys.executable, "-c", "import time; time.sleep(60)"], log=log, folder=tmp_path,
+        env={},
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        processes.wait_healthy(process, interrupted, name="slow", log=log, timeout_s=10)
+    assert not known.is_alive
+
+
 def test_an_answer_of_another_server_does_not_count(tmp_path: Path) -> None:
     """The one that was started ends, as one whose port is taken does, after the first answer."""
     log = tmp_path / "log"

@@ -64,7 +64,23 @@ def wait_healthy(
     process: "subprocess.Popen[bytes]", answers: Callable[[], bool], *, name: str, log: Path,
     timeout_s: float,
 ) -> None:  # fmt: skip
-    """Wait for the first answer, then see that the process that was started still lives.
+    """Wait for the first answer; whoever is not waited for to the end is ended.
+
+    Nobody would know of a server that was being started when its user pressed Ctrl-C.
+    """
+    try:
+        _wait(process, answers, name, log, timeout_s)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]", answers: Callable[[], bool], name: str, log: Path,
+    timeout_s: float,
+) -> None:  # fmt: skip
+    """Wait for an answer, then see that the process that was started still lives.
 
     Another server on the port may have answered while this one ended because of it.
     """
@@ -76,8 +92,6 @@ def wait_healthy(
             _check_alive(process, name, log)
             return
         if monotonic_ns() > deadline:
-            process.kill()
-            process.wait()
             raise ServerError(
                 f"{name} did not answer within {timeout_s:.0f} s; its log {log} ends with\n"
                 + tail(log)

@@ -10,6 +10,7 @@ import mmap
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from tickloop.core.catalog import Catalog
 from tickloop.core.errors import StoreError
 from tickloop.core.schema import Table
 from tickloop.tickerplant.segment import Field, Segment, Values
-from tickloop.tickerplant.segment_writer import SegmentWriter
+from tickloop.tickerplant.segment_ahead import SegmentsAhead
+from tickloop.tickerplant.segment_writer import LARGE_ROWS, SegmentWriter
 
 NO_SEQ = -1
 SEGMENT_ROWS = 2**20
@@ -54,6 +56,7 @@ class Rdb:
         # Full segments that are still in the folder: last seq and files, oldest first.
         self._full: list[tuple[int, list[Path]]] = []
         self._words = _create_header(root / _HEADER)
+        self._ahead = SegmentsAhead()
 
     def append(self, rows: Batch) -> None:
         """Copy rows in surface form; nobody sees them before `publish`."""
@@ -61,19 +64,23 @@ class Rdb:
         segment = self._open.get(rows.table.name)
         if segment is not None and segment.rows + count <= segment.capacity:
             segment.append(rows.columns, count)
-            return
-        self._append_over(rows, count)
+        else:
+            segment = self._append_over(rows, count)
+        if segment.rows > segment.half:
+            self._begin_next(rows.table, segment)
 
-    def _append_over(self, rows: Batch, count: int) -> None:
+    def _append_over(self, rows: Batch, count: int) -> SegmentWriter:
         start = 0
+        segment = self._open.get(rows.table.name)
         while start < count:
-            segment = self._open.get(rows.table.name)
             if segment is None or segment.rows == segment.capacity:
                 segment = self._with_room(rows.table, min(count - start, self._segment_rows))
             stop = min(count, start + segment.capacity - segment.rows)
             piece = {name: values[start:stop] for name, values in rows.columns.items()}
             segment.append(piece, stop - start)
             start = stop
+        assert segment is not None, "rows to append"
+        return segment
 
     def reserve(self, table: Table, rows: int) -> Mapping[str, npt.NDArray[np.generic]]:
         """Give writable columns for the next `rows` rows, to be filled in place.
@@ -81,7 +88,7 @@ class Rdb:
         `commit` tells how many were filled. Tables with text columns have none: append them.
         """
         segment = self._with_room(table, rows)
-        if len(segment.plain) != len(segment.blocks):
+        if not segment.is_plain:
             raise StoreError(f"table {table.name} has text columns; append its rows instead")
         start = segment.rows
         return {name: block[start : start + rows] for name, block in segment.plain}
@@ -91,6 +98,8 @@ class Rdb:
         segment = self._open[table.name]
         assert segment.rows + rows <= segment.capacity, f"{table.name}: {rows} rows not reserved"
         segment.commit(segment.rows + rows)
+        if segment.rows > segment.half:
+            self._begin_next(table, segment)
 
     def publish(self, seq: int) -> None:
         """Make every row with a seq up to `seq` visible, at once over all tables."""
@@ -121,6 +130,7 @@ class Rdb:
 
     def close(self) -> None:
         """Put everything on disk and mark the folder complete."""
+        self._ahead.close()
         for name in list(self._open):
             self._retire(name)
         for _, files in self._full:
@@ -140,18 +150,32 @@ class Rdb:
 
     def _start(self, table: Table, rows: int) -> SegmentWriter:
         name = table.name
-        planned = self._next_rows.get(name, min(FIRST_SEGMENT_ROWS, self._segment_rows))
-        self._next_rows[name] = min(2 * planned, self._segment_rows)
-        number = self._numbers.get(name, 0)
-        self._numbers[name] = number + 1
-        segment = SegmentWriter(
-            self.root / f"{name}.{number:06d}",
-            table,
-            capacity=max(planned, rows),
-            fractional=self._catalog.fractional,
-        )
+        capacity = max(self._planned(name), rows)
+        segment = self._ahead.take(name)
+        if segment is not None and segment.capacity < rows:
+            segment.discard()
+            segment = None
+        if segment is None:
+            segment = self._make(table, capacity)
+        segment.show()
+        self._next_rows[name] = min(2 * self._planned(name), self._segment_rows)
+        self._numbers[name] = self._numbers.get(name, 0) + 1
         self._open[name] = segment
         return segment
+
+    def _planned(self, table: str) -> int:
+        return self._next_rows.get(table, min(FIRST_SEGMENT_ROWS, self._segment_rows))
+
+    def _make(self, table: Table, capacity: int) -> SegmentWriter:
+        path = self.root / f"{table.name}.{self._numbers.get(table.name, 0):06d}"
+        return SegmentWriter(path, table, capacity=capacity, fractional=self._catalog.fractional)
+
+    def _begin_next(self, table: Table, segment: SegmentWriter) -> None:
+        """Have the segment after this one made, where that is worth a thread's time."""
+        segment.half = segment.capacity
+        capacity = self._planned(table.name)
+        if capacity >= LARGE_ROWS and segment.is_plain:
+            self._ahead.begin(table.name, partial(self._make, table, capacity))
 
     def _retire(self, name: str) -> None:
         segment = self._open.pop(name)

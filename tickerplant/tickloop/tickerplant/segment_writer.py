@@ -1,6 +1,7 @@
 """Writes segments: one that grows row by row, or one from finished parts."""
 
 import contextlib
+import ctypes
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,8 @@ HEAP_START = 1 << 16
 # time, where a store into a mapped hole traps once a page.
 BULK_ROWS = 2048
 # From here on a column is 2 MB: large enough for the system to map it a large page at a time.
-_LARGE_ROWS = 1 << 18
+LARGE_ROWS = 1 << 18
+_POPULATE_WRITE = 23  # Linux 5.14, madvise(2): older ones refuse, and pages come as they are met
 
 
 class _Heap:
@@ -67,7 +69,7 @@ class _Heap:
 
 
 class SegmentWriter:
-    """A new file of up to `capacity` rows of one table."""
+    """A new file of up to `capacity` rows of one table; readers find it once it is shown."""
 
     def __init__(self, path: Path, table: Table, *, capacity: int, fractional: bool) -> None:
         columns = [
@@ -77,25 +79,40 @@ class SegmentWriter:
         fields, header, size = lay_out(columns, capacity)
         self.path = path
         self.capacity = capacity
+        # Beyond it the next segment is begun.
+        self.half = capacity // 2
         self.rows = 0
         self._heaps = {
             column.name: _Heap(heap_path(path, column.name))
             for column in table.columns
             if column.kind is Kind.TEXT
         }
-        # Readers find the file only when its header is whole.
-        unnamed = path.with_name("." + path.name)
-        self._descriptor = _create(unnamed, size)
+        self._descriptor = _create(_hidden(path), size)
         _write_at(self._descriptor, header_bytes(fields, header, capacity, rows=0), 0)
         data = mmap.mmap(self._descriptor, size)
-        if capacity >= _LARGE_ROWS:
+        if capacity >= LARGE_ROWS:
             _trap_less(data)
         self.blocks = blocks_of(data, fields, capacity)
         self._offsets = {field.name: field.offset for field in fields}
         # What `append` walks on every message: name and block of each fixed-width column.
         self.plain = [item for item in self.blocks.items() if item[0] not in self._heaps]
+        self.is_plain = not self._heaps
         self._words = np.frombuffer(data, dtype=np.int64, count=8)
-        unnamed.rename(path)
+
+    def show(self) -> None:
+        """Let readers find the file: its header is whole."""
+        _hidden(self.path).rename(self.path)
+
+    def touch(self) -> None:
+        """Have the system bring every page into memory now; nothing where it cannot."""
+        address, size = self._words.ctypes.data, _size_of(self._descriptor)
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), _POPULATE_WRITE)
+
+    def discard(self) -> None:
+        """Remove a file that was never shown."""
+        self.close()
+        for path in (_hidden(self.path), *self.files()[1:]):
+            path.unlink()
 
     def append(self, columns: Columns, rows: int) -> None:
         """Copy a batch of `rows` rows; they must fit."""
@@ -137,6 +154,15 @@ class SegmentWriter:
         os.close(self._descriptor)
         for heap in self._heaps.values():
             heap.close()
+
+
+def _hidden(path: Path) -> Path:
+    """Name a file while it is being made."""
+    return path.with_name("." + path.name)
+
+
+def _size_of(descriptor: int) -> int:
+    return os.fstat(descriptor).st_size
 
 
 def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:

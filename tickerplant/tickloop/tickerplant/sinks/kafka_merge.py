@@ -4,6 +4,9 @@ A row may go out when every partition has told of its seq: what is silent holds 
 because progress records reach every partition.
 """
 
+from collections import deque
+from collections.abc import Iterator
+
 import numpy as np
 
 from tickloop.core.batch import Batch, concatenate
@@ -20,7 +23,9 @@ class Merge:
     def __init__(self, reader: KafkaReader) -> None:
         """The reader has begun; what it was told of before is not waited for."""
         self._reader = reader
-        self._held: dict[str, list[Batch]] = {}
+        # By table and partition, in order: so each row is looked at twice, however far one
+        # partition is ahead of another.
+        self._held: dict[tuple[str, Partition], deque[Batch]] = {}
         # What was added here; the reader may be ahead.
         self._told: dict[Partition, int] = {
             where: reader.through(where) for where in reader.partitions
@@ -31,13 +36,17 @@ class Merge:
     def add(self, delivery: Delivery) -> None:
         """Take what arrived, as it was in the log."""
         header = delivery.message.header
-        self._told[self._reader.topic(delivery.table), header.shard] = header.through
+        where = self._reader.topic(delivery.table), header.shard
+        self._told[where] = header.through
         if len(delivery.message.rows):
             rows = self._reader.surface(delivery)
-            self._held.setdefault(delivery.table, []).append(rows)
+            self._hold(delivery.table, where, rows)
             self.rows_held += len(rows)
         if len(delivery.message.clocks):
-            self._held.setdefault(CLOCK.name, []).append(delivery.message.clocks)
+            self._hold(CLOCK.name, where, delivery.message.clocks)
+
+    def _hold(self, table: str, where: Partition, rows: Batch) -> None:
+        self._held.setdefault((table, where), deque()).append(rows)
 
     def ready(self) -> Chunk | None:
         """Give what every partition has told of, a batch a table in seq order; None if nothing."""
@@ -45,19 +54,29 @@ class Merge:
         if self.through <= after:
             self.through = after
             return None
+        ready: dict[str, list[Batch]] = {}
+        for (table, _), held in self._held.items():
+            if taken := list(_taken(held, self.through)):
+                ready.setdefault(table, []).extend(taken)
         found = []
-        for table in list(self._held):
-            joined = _sorted(concatenate(self._held.pop(table)))
-            if table == CLOCK.name:  # every partition tells of the clock
-                joined = _once(joined)
-            cut = int(np.searchsorted(joined.columns["seq"], self.through, side="right"))
-            if cut:
-                found.append(_rows(joined, 0, cut))
-            if cut < len(joined):
-                self._held[table] = [_rows(joined, cut, len(joined))]
+        for table, batches in ready.items():
+            # Every partition tells of the clock.
+            put = _once if table == CLOCK.name else _sorted
+            found.append(put(concatenate(batches)))
             if table != CLOCK.name:
-                self.rows_held -= cut
+                self.rows_held -= len(found[-1])
         return Chunk(after, self.through, tuple(found))
+
+
+def _taken(held: deque[Batch], seq: int) -> Iterator[Batch]:
+    """Take rows up to a seq from the front."""
+    while held and int(held[0].columns["seq"][0]) <= seq:
+        first = held.popleft()
+        if int(first.columns["seq"][-1]) > seq:
+            cut = int(np.searchsorted(first.columns["seq"], seq, side="right"))
+            held.appendleft(_rows(first, cut, len(first)))
+            first = _rows(first, 0, cut)
+        yield first
 
 
 def _sorted(rows: Batch) -> Batch:
