@@ -136,7 +136,10 @@ def _chooses_one(value: Value, first: Value) -> bool:
         items = items_of(first)
         return not isinstance(first, Table) and all(is_atom(item) for item in items)
     if isinstance(value, Dictionary) and isinstance(value.keys, List) and is_list(first):
-        return any(call_match(first, key) for key in value.keys)
+        keys = value.keys.items
+        # Among strings a string is one key, be it there already or not.
+        is_row = bool(keys) and is_list(keys[0]) and isinstance(first, Vector)
+        return is_row or any(call_match(first, key) for key in keys)
     return not is_list(first) and not isinstance(first, Table | Dictionary)
 
 

@@ -11,11 +11,12 @@ def show_error(error: QError) -> str:
     lines = [f"'{error.name}"]
     if error.frames:
         text, position = error.frames[0]
-        lines += _place(len(error.frames) - 1, text, position)
+        lines += place_lines(len(error.frames) - 1, text, position)
     return "\n".join(lines)
 
 
-def _place(depth: int, text: str, position: int | None) -> list[str]:
+def place_lines(depth: int, text: str, position: int | None) -> list[str]:
+    """Show a call: its line, and a mark under the place in it if that is known."""
     label = f"  [{depth}]  "
     if position is None:
         return [label + text.split("\n", maxsplit=1)[0]]

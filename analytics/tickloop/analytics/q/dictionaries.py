@@ -54,6 +54,9 @@ def make_dictionary(keys: Value, values: Value) -> Dictionary:
     for part in (keys, values):
         if not is_list(part) and not isinstance(part, Table) and not is_keyed_table(part):
             raise type_error("keys and values have to be lists or tables; enlist a single one")
+    if isinstance(values, List) and not values.items and is_list(keys):
+        # `a`b!() gives every key an empty list.
+        values = List((values,) * count_of(keys))
     if count_of(keys) != count_of(values):
         seen = f"{count_of(keys)} keys and {count_of(values)} values seen"
         raise QError("length", seen)

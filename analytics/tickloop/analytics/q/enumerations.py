@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tickloop.analytics.q.errors import QError, type_error
+from tickloop.analytics.q.partitioned import PartitionedTable
 from tickloop.analytics.q.registry import Interpreter
 from tickloop.analytics.q.union import positions
 from tickloop.analytics.q.values import (
@@ -41,6 +42,8 @@ def domain_of(session: Interpreter, name: str) -> Domain:
         target = symbols(())
     if not isinstance(target, Vector | Dictionary | Table):
         raise type_error(f"{name} is no list of symbols or keyed table to enumerate by")
+    if isinstance(target, PartitionedTable):
+        raise QError("par", f"{name} is partitioned; a link points into a table in memory")
     domains = _DOMAINS.setdefault(session, {})
     domain = domains.setdefault(name, Domain(name, target))
     domain.target = target
@@ -116,7 +119,7 @@ def enumerated_by(domain: Domain, value: Value) -> Enumerated:
     return found
 
 
-def _by_rows(domain: Domain, keys: Table, value: List) -> Value:
+def _by_rows(domain: Domain, keys: Table, value: List) -> Enumerated:
     """Find rows of several keys."""
     rows = [items_of(item) for item in value.items]
     if any(len(row) != len(keys.columns) for row in rows):
@@ -131,8 +134,12 @@ def _by_rows(domain: Domain, keys: Table, value: List) -> Value:
 def _enumerated(domain: Domain, value: Value) -> Value:
     value = plain(value)
     keys = _keys(domain)
-    if isinstance(keys, Table) and isinstance(value, List):
+    if isinstance(keys, Table) and isinstance(value, List) and value.items:
         return _by_rows(domain, keys, value)
+    if isinstance(keys, Table) and isinstance(value, Vector):
+        # One row of keys is one foreign key.
+        row = _by_rows(domain, keys, List((value,)))
+        return EnumeratedAtom(domain, int(row.data[0]))
     if isinstance(value, List) and value.items:
         return collect([_enumerated(domain, item) for item in value.items])
     if isinstance(value, List):

@@ -10,6 +10,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.functions import apply
 from tickloop.analytics.q.lambdas import SELF, Body, Code, Frame, ReturnSignal
 from tickloop.analytics.q.literal_tables import compile_table
+from tickloop.analytics.q.local_names import with_locals
 from tickloop.analytics.q.naming import names_in
 from tickloop.analytics.q.registry import BUILTINS
 from tickloop.analytics.q.scope import Scope, assigned_names, pattern_names
@@ -42,9 +43,11 @@ from tickloop.analytics.q.values import (
     Composition,
     Iterated,
     Lambda,
+    Nil,
     Projection,
     Value,
     collect,
+    is_function,
     name_of,
     text_of,
 )
@@ -155,9 +158,15 @@ def _call(called: Callable[..., Value], node: Apply, scope: Scope) -> Code:
 
         return dyadic
 
+    # A functional query within a function sees the function's locals.
+    sees_locals = isinstance(node.function, Verb) and node.function.name in ("?", "!")
+    sees_locals = sees_locals and len(codes) > 3 and bool(scope.slots)
+
     def many(frame: Frame) -> Value:
         values = from_right(codes, frame)
         try:
+            if sees_locals:
+                values = with_locals(values, frame, scope)
             return called(session, *values)
         except QError as error:
             raise located(error, position)  # noqa: B904 - the same error
@@ -203,7 +212,14 @@ def _train(node: Train, scope: Scope) -> Code:
     codes = [compile_node(part, scope) for part in node.functions]
     if len(codes) == 1:
         return codes[0]
-    return lambda frame: Composition(tuple(from_right(codes, frame)))
+    return lambda frame: _composed(tuple(from_right(codes, frame)))
+
+
+def _composed(functions: tuple[Value, ...]) -> Value:
+    """Compose functions; `x ::` of a value is the value."""
+    if len(functions) == 2 and isinstance(functions[1], Nil) and not is_function(functions[0]):
+        return functions[0]
+    return Composition(functions)
 
 
 def _return(node: Return, scope: Scope) -> Code:

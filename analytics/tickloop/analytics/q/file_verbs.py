@@ -219,7 +219,11 @@ def _lines(session: Interpreter, value: Value, suffix: str) -> Value:
         return call(session, "0:", chars(_DELIMITERS[suffix]), value)
     if suffix == ".xml":
         return List(tuple([chars(line) for line in _xml(session, flat(value))]))
-    raise QError("type", f"{suffix} is no format here; csv, txt and xml are")
+    if suffix == ".xls":
+        return call(session, ".h.ed", value)
+    if suffix == ".json":
+        return List((call(session, ".j.j", value),))
+    raise QError("type", f"{suffix} is no format here; csv, txt, xml, xls and json are")
 
 
 def _xml(session: Interpreter, table: Table) -> list[str]:

@@ -85,6 +85,9 @@ def fill(given: Arguments, arguments: Arguments) -> tuple[list[Value], list[Valu
 def _composition(session: "Session", function: Value, arguments: Arguments) -> Value:
     assert isinstance(function, Composition)
     *outer, last = function.functions
+    if isinstance(last, Nil) and outer:
+        # (+):: hands its arguments on as they are.
+        *outer, last = outer
     if has_missing(arguments) or len(arguments) < rank_of(last):
         return Projection(function, tuple(arguments))
     value = apply(session, last, arguments)

@@ -113,22 +113,6 @@ def as_xml(session: Interpreter, table: Value) -> Value:
     return List(tuple([chars(line) for line in ("<R>", *[f"<r>{x}</r>" for x in lines], "</R>")]))
 
 
-@register(".h.tx", rank=2, session=True)
-def as_type(session: Interpreter, kind: Value, table: Value) -> Value:
-    """Write a table as lines of a type: raw, json, csv, txt, xml."""
-    name = name_of(kind) or ""
-    if name == "json":
-        whole = isinstance(table, Table) or is_keyed_table(table)
-        rows: Value = flat(table) if whole else table
-        return List(tuple([call(session, ".j.j", row) for row in items_of(rows)]))
-    writers = {"csv": as_csv, "txt": as_tabs, "xml": as_xml}
-    if name in writers:
-        return writers[name](session, table)
-    if name == "raw":
-        return table if is_list(table) else List((table,))
-    raise type_error(f"{name} is no type of text here; raw, json, csv, txt and xml are")
-
-
 @register(".h.xt", rank=2, session=True)
 def from_type(session: Interpreter, kind: Value, lines: Value) -> Value:
     """Read lines of JSON."""

@@ -315,8 +315,12 @@ def _as_keys(keys: Table, key: Value) -> Value:
         return key
     width = len(keys.columns)
     items = items_of(key)
-    if width == 1 and isinstance(key, Vector | Enumerated):
-        return Table(keys.names, (key,))
+    if width == 1 and isinstance(key, Vector | Enumerated) and len(key) != 1:
+        raise QError(
+            "length",
+            f"a key of one column needed, {len(key)} items seen; rows are looked up by a table:"
+            f" t([]{keys.names[0]}:...)",
+        )
     if width == 1 and all(count_of(item) == 1 for item in items):
         flat = [item_at(item, 0) if not isinstance(item, Atom) else item for item in items]
         if isinstance(key, Atom) or (len(items) == 1 and isinstance(items[0], Atom)):

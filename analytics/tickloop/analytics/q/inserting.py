@@ -38,6 +38,8 @@ def insert(session: Interpreter, left: Value, right: Value) -> Value:
     if name is None:
         raise type_error("the name of a table needed on the left of insert")
     value = _held(session, name, right)
+    if isinstance(right, List) and not right.items:
+        return longs(np.arange(0))
     if isinstance(value, List):
         session.set(name, right)
         return longs(np.arange(count_of(right)))

@@ -38,6 +38,8 @@ from tickloop.analytics.q.values import (
 @register(",", rank=2, operator=True)
 def join(left: Value, right: Value) -> Value:
     """Join two values into one list, table or dictionary."""
+    if isinstance(left, Vector) and isinstance(right, Vector | Atom) and left.type is right.type:
+        return _join_alike(left, right)
     if isinstance(left, Table):
         return append_rows(left, rows_from(left, right), strict=False)
     if isinstance(left, Dictionary):
@@ -49,6 +51,17 @@ def join(left: Value, right: Value) -> Value:
             return right
         raise type_error("a list and a dictionary seen, two lists or two dictionaries needed")
     return join_lists(left, right)
+
+
+def _join_alike(left: Vector, right: Vector | Atom) -> Vector:
+    """Join what is of one type, as texts are put together item by item."""
+    if isinstance(right, Vector):
+        return Vector(left.type, np.concatenate((left.data, right.data)))
+    count = len(left.data)
+    data = np.empty(count + 1, dtype=left.data.dtype)
+    data[:count] = left.data
+    data[count] = right.item()
+    return Vector(left.type, data)
 
 
 def _before_table(left: Value, right: Table) -> Value:

@@ -79,6 +79,10 @@ def _run(session: "Session", function: Lambda, body: Body, frame: Frame) -> Valu
         session.calls -= 1
 
 
+# Backtraces look for the calls that run now.
+RUN_CODE = _run.__code__
+
+
 def interruption() -> QError:
     """Make the error of a query that was told to stop."""
     return QError("stop", "the query was interrupted")

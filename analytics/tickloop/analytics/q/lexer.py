@@ -44,7 +44,8 @@ _SYMBOL = re.compile(r"`(:[A-Za-z0-9_.:/~\\-]*|[A-Za-z0-9.][A-Za-z0-9_.]*(?::[A-
 _VERB = re.compile(r"<=|>=|<>|[-+*%!&|<>=~,^#_?@.$]")
 _COLONS = re.compile(r"::?")
 _ITERATOR = re.compile(r"['/\\]:?")
-_FILE_VERB = re.compile(r"[012]:(?![0-9])")
+# Two digits behind the colon make it a time of day.
+_FILE_VERB = re.compile(r"[012]:(?![0-9]{2}(?![0-9]))")
 # After a noun that it touches, the digit cannot begin a time of day.
 _FILE_MARK = re.compile(r"[012]:")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -54,6 +55,8 @@ _COMMENT = re.compile(r"/[^\n]*")
 
 _MARKS = dict.fromkeys("([{", Kind.OPEN) | dict.fromkeys(")]}", Kind.CLOSE)
 _MARKS[";"] = Kind.SEMICOLON
+# Behind the parameters of a lambda nothing stands that a number could be taken from.
+_PARAMETERS = re.compile(r"\{\[[^\[\]{}()]*\]")
 # Kinds after which a minus sign that touches is a subtraction.
 _NOUN_ENDS = (Kind.LITERAL, Kind.NAME, Kind.CLOSE)
 
@@ -107,9 +110,15 @@ def _opens_number(text: str, place: int, spaced: bool, before: Token | None) -> 
     """Tell a negative literal from a subtraction: a noun that touches makes it the latter."""
     if WORD.match(text, place) is None:
         return False
-    if text[place] in "-.":
-        return spaced or before is None or before.kind not in _NOUN_ENDS
-    return True
+    if spaced or before is None or before.kind not in _NOUN_ENDS:
+        return True
+    if text[place] == ".":
+        # x[1].5 is an argument; only a name goes on with a dot.
+        return before.kind is Kind.CLOSE
+    if text[place] != "-":
+        return True
+    opened = text.rfind("{[", 0, place)
+    return opened >= 0 and _PARAMETERS.fullmatch(text, opened, place) is not None
 
 
 def _numbers(text: str, place: int, spaced: bool) -> Token:

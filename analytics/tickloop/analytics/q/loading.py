@@ -7,6 +7,7 @@ from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.file_paths import path_of, session_of
 from tickloop.analytics.q.mounted import mount
 from tickloop.analytics.q.object_files import read_value
+from tickloop.analytics.q.partition_places import name_places
 from tickloop.analytics.q.registry import Interpreter
 from tickloop.analytics.q.saving import PAR_FILE, partitions_of
 from tickloop.analytics.q.splayed_files import is_table, read_table
@@ -25,14 +26,15 @@ def load_path(session: Interpreter, name: str) -> None:
         if is_table(path):
             session.set(path.name, read_table(session, path))
         else:
-            _load_database(session, path)
+            load_database(session, path)
     elif path.is_file() and path.suffix == "":
         session.set(path.name, read_value(session, path))
     else:
         cast("Session", session).load(name)
 
 
-def _load_database(session: Interpreter, path: Path) -> None:
+def load_database(session: Interpreter, path: Path, *, with_scripts: bool = True) -> None:
+    """Load what a directory holds: values, tables, partitions, and scripts unless told not to."""
     whole = session_of(session)
     # Names of files in a database's scripts are relative to it.
     whole.directory = path
@@ -40,7 +42,8 @@ def _load_database(session: Interpreter, path: Path) -> None:
     parts = partitions_of(path) if (path / PAR_FILE).exists() or _has_partitions(path) else []
     if any(is_table(table) for part in parts for table in part.iterdir()):
         mount(session, path)
-    for script in sorted(path.iterdir()):
+        name_places(session, path.resolve())
+    for script in sorted(path.iterdir()) if with_scripts else ():
         if script.is_file() and script.suffix in _SCRIPTS:
             whole.load(script.name)
 

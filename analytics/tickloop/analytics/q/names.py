@@ -111,6 +111,7 @@ class Names:
     def namespaces(self) -> list[str]:
         """List the namespaces below the root."""
         mine = [full[1:].partition(".")[0] for full in self.plain if full[0] == "."]
+        mine = [name for name in mine if name != "z"]
         return list(dict.fromkeys([*_OWN_SPACES, *mine]))
 
 

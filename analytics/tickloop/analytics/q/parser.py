@@ -39,7 +39,7 @@ from tickloop.analytics.q.words import CONTROL, INFIX, RESERVED, TEMPLATES
 
 # What follows a colon that is a verb rather than a return.
 _NO_RETURN = (Kind.CLOSE, Kind.SEMICOLON, Kind.END, Kind.ITERATOR)
-_CLAUSE_WORDS = ("by", "from", "where")
+_NO_WORDS: frozenset[str] = frozenset()
 
 
 # What clients ask again and again is parsed once; a syntax tree is never written to.
@@ -71,8 +71,8 @@ class Parser:
         self._tokens = tokens(text)
         self._at = 0
         self._depth = 0
-        # In the phrases of a template, commas and `by from where` end an expression.
-        self.in_clause = False
+        # In the phrases of a template, commas and the words that follow end an expression.
+        self.ends_at = _NO_WORDS
         self.comma_ends = False
 
     # -- tokens ---------------------------------------------------------------------------------
@@ -111,12 +111,12 @@ class Parser:
 
     def nested(self, read: Callable[[], Node | None]) -> Node | None:
         """Read with clauses forgotten: brackets have commas of their own."""
-        kept = self.in_clause, self.comma_ends
-        self.in_clause = self.comma_ends = False
+        kept = self.ends_at, self.comma_ends
+        self.ends_at, self.comma_ends = _NO_WORDS, False
         try:
             return read()
         finally:
-            self.in_clause, self.comma_ends = kept
+            self.ends_at, self.comma_ends = kept
 
     # -- statements -----------------------------------------------------------------------------
 
@@ -149,11 +149,13 @@ class Parser:
             self._depth -= 1
 
     def _ends(self) -> bool:
-        token = self.token
+        return self._ends_before(self.token)
+
+    def _ends_before(self, token: Token) -> bool:
         if token.kind in (Kind.END, Kind.CLOSE, Kind.SEMICOLON):
             return True
         if token.kind is Kind.NAME:
-            return self.in_clause and token.text in _CLAUSE_WORDS and not self._is_call()
+            return token.text in self.ends_at and not self._is_call()
         return self.comma_ends and token.kind is Kind.VERB and token.text == ","
 
     def _is_call(self) -> bool:
@@ -174,6 +176,8 @@ class Parser:
         left = self.term()
         if self._ends():
             return left
+        if not isinstance(left, Constant) and self._is_identity_train():
+            return Train((left, Constant(NIL, self.advance().start)), left.position)
         if (assigned := self._assignment(left)) is not None:
             return assigned
         return self._rest(left)
@@ -245,6 +249,11 @@ class Parser:
         return Assign(
             left, Verb(verb, token.start) if verb else None, value, text.endswith("::"), token.start
         )
+
+    def _is_identity_train(self) -> bool:
+        """Tell `f ::`, a composition, from what goes on behind the colons."""
+        after = self._tokens[min(self._at + 1, len(self._tokens) - 1)]
+        return self.is_next("::", Kind.VERB) and self._ends_before(after)
 
     def _is_pattern(self, left: Node) -> bool:
         """Tell a pattern in parentheses, (1) or ([a;b]), from what has none."""
@@ -396,7 +405,7 @@ def _composed(node: Node) -> tuple[Node, ...] | None:
     """Give the functions of what has no argument on its right: 0|+ is a composition."""
     if isinstance(node, Train):
         return node.functions
-    if isinstance(node, Verb) and node.name not in RESERVED:
+    if isinstance(node, Verb) and (node.name not in RESERVED or node.name in INFIX):
         return (node,)
     return None
 

@@ -1,5 +1,6 @@
 """The memory of this process: .Q.w."""
 
+import os
 import resource
 
 import numpy as np
@@ -17,7 +18,8 @@ def memory(_: Value) -> Value:
     """Give the memory of this process in bytes, and how many symbols there are."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     peak = usage.ru_maxrss * 1024
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     names = INTERNED.names(np.arange(len(INTERNED)))
     letters = sum(len(name) + 1 for name in names)
-    sizes = longs([peak, peak, peak, 0, 0, 0, len(names), letters])
+    sizes = longs([peak, peak, peak, 0, 0, physical, len(names), letters])
     return Dictionary(symbols(_MEMORY), sizes)

@@ -12,6 +12,7 @@ from tickloop.analytics.q.values import (
     Lambda,
     List,
     Missing,
+    Nil,
     Projection,
     Table,
     Value,
@@ -39,7 +40,8 @@ def rank_of(value: Value) -> int:
             return len(value.arguments) - given
         return max(rank_of(value.function), len(value.arguments)) - given
     if isinstance(value, Composition):
-        return rank_of(value.functions[-1])
+        *outer, last = value.functions
+        return rank_of(outer[-1] if isinstance(last, Nil) and outer else last)
     if isinstance(value, Iterated):
         return _iterated_rank(value)
     return _indexed_rank(value)

@@ -54,6 +54,8 @@ class Session:
         self.rows = rows
         self.columns = columns
         self.precision = 7
+        # What \\t was told. Nothing here calls .z.ts of itself: time is an argument.
+        self.timer_ms = 0
         self.files = files
         self.directory = Path()
         self.handles: dict[int, Path] = {}
@@ -62,6 +64,7 @@ class Session:
         self.names = Names()
         self.namespace = ""
         self.calls = 0
+        self.statements: list[str] = []
         self.interrupted = False
         self.printed: list[str] = []
         self._codes: dict[tuple[str, str], list[Statement]] = {}
@@ -109,6 +112,7 @@ class Session:
         return value if keep or not is_silent else None
 
     def _statement(self, text: str, *, is_top: bool) -> tuple[Value, bool]:
+        self.statements.append(text)
         try:
             if text.startswith("\\"):
                 value = call(self, "system", chars(text[1:]))
@@ -123,6 +127,8 @@ class Session:
         except QError as error:
             error.frames.append((text, error.position))
             raise
+        finally:
+            self.statements.pop()
 
     def _expressions(self, text: str, *, is_top: bool) -> tuple[Value, bool]:
         value: Value = NIL

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.registry import register
-from tickloop.analytics.q.system import command
+from tickloop.analytics.q.system import command, measured
 from tickloop.analytics.q.values import (
     NIL,
     Attribute,
+    List,
     Value,
     chars,
+    items_of,
     name_of,
     names_of,
     symbol,
@@ -28,6 +30,13 @@ def system(session: "Session", text: Value) -> Value:
     if spelled is None:
         raise QError("type", "system takes a string")
     return command(session, spelled)
+
+
+@register(".Q.ts", rank=2, session=True)
+def time_and_space(session: "Session", function: Value, arguments: Value) -> Value:
+    """Apply a function to a list of arguments; give milliseconds and bytes, and the result."""
+    given = items_of(arguments)
+    return List(measured(lambda: session.apply(function, given)))
 
 
 @register("views", rank=1, session=True)

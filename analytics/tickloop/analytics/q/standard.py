@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tickloop.analytics import q
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.file_handles import append_to
+from tickloop.analytics.q.registry import call
 from tickloop.analytics.q.syntax import Constant, Function, Name, Template
 from tickloop.analytics.q.temporal import ACCESSORS, accessor
 from tickloop.analytics.q.values import (
@@ -112,7 +113,7 @@ def handle(session: "Session", number: int, message: Value) -> Value:
     """Write to the console (1 and 2, their negatives add a line end) or evaluate here (0)."""
     if number == 0:
         text = text_of(message)
-        return session.evaluate_text(text) if text is not None else session.evaluate_tree(message)
+        return session.evaluate_text(text) if text is not None else call(session, "value", message)
     if number in (1, -1, 2, -2):
         text = text_of(message)
         lines = [text] if text is not None else [text_of(item) for item in items_of(message)]

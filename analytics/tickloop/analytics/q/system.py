@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tickloop.analytics.q.errors import QError
 from tickloop.analytics.q.file_paths import session_of
@@ -18,6 +18,7 @@ from tickloop.analytics.q.values import (
     is_keyed_table,
     items_of,
     long,
+    name_of,
     symbol,
     symbols,
     type_of,
@@ -27,6 +28,8 @@ from tickloop.core.clock import monotonic_ns
 
 if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
+
+T = TypeVar("T")
 
 
 def command(session: "Session", text: str) -> Value:
@@ -41,12 +44,12 @@ def command(session: "Session", text: str) -> Value:
 
 
 # What follows these is q text, or the name of a file.
-_TAKES_TEXT = ("t", "ts", "cd")
+_TAKES_TEXT = ("t", "ts", "cd", "l")
 
 
 def _uncommented(text: str) -> str:
     """Take away what stands behind a slash that follows a blank."""
-    return re.split(r"(?:^|\s)/(?:\s|$)", text, maxsplit=1)[0].strip()
+    return re.split(r"(?:^|\s)/", text, maxsplit=1)[0].strip()
 
 
 def _repetitions(count: str) -> int:
@@ -65,17 +68,29 @@ def _timed(session: "Session", text: str, count: int) -> int:
 
 
 def _time(session: "Session", text: str, count: int) -> Value:
-    """Give the milliseconds that a text takes."""
-    return long(_timed(session, text, count) if text else 0)
+    """Give the milliseconds that a text takes; a number alone sets the timer's interval."""
+    if not text:
+        return Atom(QType.INT, session.timer_ms)
+    if text.isdigit():
+        session.timer_ms = int(text)
+        return NIL
+    return long(_timed(session, text, count))
 
 
 def _time_and_space(session: "Session", text: str, count: int) -> Value:
+    return measured(lambda: _timed(session, text, count))[0]
+
+
+def measured(run: Callable[[], T]) -> tuple[Value, T]:
+    """Give the milliseconds and the most bytes that something takes, and what it gives."""
     import tracemalloc
 
     tracemalloc.start()
+    start = monotonic_ns()
     try:
-        taken = _timed(session, text, count)
-        return vector(QType.LONG, [taken, tracemalloc.get_traced_memory()[1]])
+        found = run()
+        taken = (monotonic_ns() - start) // 1_000_000
+        return vector(QType.LONG, [taken, tracemalloc.get_traced_memory()[1]]), found
     finally:
         tracemalloc.stop()
 
@@ -138,6 +153,16 @@ def _views(session: "Session", text: str, count: int) -> Value:
     prefix = f"{space}." if space not in ("", ".") else ""
     views = [name.removeprefix(prefix) for name in session.names.views if name.startswith(prefix)]
     return symbols(sorted(name for name in views if "." not in name))
+
+
+def _pending_views(session: "Session", text: str, count: int) -> Value:
+    """List the views that are computed anew when they are read next."""
+    names = items_of(_views(session, text, count))
+    space = f"{text or session.namespace}."
+    prefix = "" if space in (".", "..") else space
+    known = session.names.views
+    spelled = [name_of(name) or "" for name in names]
+    return symbols([name for name in spelled if known[prefix + name].is_pending])
 
 
 def _seed(session: "Session", text: str, count: int) -> Value:
@@ -209,7 +234,7 @@ _COMMANDS: dict[str, Callable[["Session", str, int], Value]] = {
     "f": _functions,
     "a": _tables,
     "b": _views,
-    "B": _views,
+    "B": _pending_views,
     "S": _seed,
     "w": _workspace,
     "x": _unset,

@@ -10,20 +10,23 @@ from tickloop.analytics.q.syntax import Apply, Assign, Columns, Name, Node, Temp
 if TYPE_CHECKING:
     from tickloop.analytics.q.parser import Parser
 
+# Before from, `where` is the function of that name.
+_COLUMNS_END = frozenset(("by", "from"))
+_KEYS_END = frozenset(("from",))
 _ORDERS = {"<": "<", ">": ">", "<:": "<", ">:": ">"}
 
 
 def parse_template(parser: "Parser") -> Node:
     """Read a template from its first word to the end of its where phrase."""
-    kept = parser.in_clause, parser.comma_ends
-    parser.in_clause = parser.comma_ends = True
+    kept = parser.ends_at, parser.comma_ends
+    parser.ends_at, parser.comma_ends = _COLUMNS_END, True
     try:
-        return _template(parser)
+        return _template(parser, kept[0])
     finally:
-        parser.in_clause, parser.comma_ends = kept
+        parser.ends_at, parser.comma_ends = kept
 
 
-def _template(parser: "Parser") -> Node:
+def _template(parser: "Parser", outer_ends: frozenset[str]) -> Node:
     word = parser.advance()
     limit: Node | None = None
     order: tuple[str, Node] | None = None
@@ -32,22 +35,23 @@ def _template(parser: "Parser") -> Node:
     is_distinct = word.text == "select" and parser.is_next("distinct", Kind.NAME)
     if is_distinct:
         parser.advance()
-    columns, is_unnamed = _phrase(parser, ("by", "from"))
+    columns, is_unnamed = _phrase(parser)
     by: Columns | None = None
     is_by_unnamed = False
     if parser.is_next("by", Kind.NAME):
         parser.advance()
-        by, is_by_unnamed = _phrase(parser, ("from",))
+        parser.ends_at = _KEYS_END
+        by, is_by_unnamed = _phrase(parser)
     if not parser.is_next("from", Kind.NAME):
         raise parser.unexpected("from expected")
     parser.advance()
-    parser.comma_ends = False
+    parser.ends_at, parser.comma_ends = outer_ends | {"where"}, False
     table = parser.expression()
     where: tuple[Node, ...] = ()
     if parser.is_next("where", Kind.NAME):
         parser.advance()
-        parser.comma_ends = True
-        where = tuple(node for _, node in _phrase(parser, (), is_named=False)[0])
+        parser.ends_at, parser.comma_ends = outer_ends, True
+        where = tuple(node for _, node in _phrase(parser, is_named=False)[0])
     return Template(
         word.text,
         columns,
@@ -68,7 +72,7 @@ def _limits(parser: "Parser") -> tuple[Node | None, tuple[str, Node] | None]:
     opened = parser.advance()
     limit: Node | None = None
     order: tuple[str, Node] | None = None
-    parser.in_clause = parser.comma_ends = False
+    parser.ends_at, parser.comma_ends = frozenset(), False
     while True:
         if parser.token.kind is Kind.VERB and parser.token.text in _ORDERS:
             verb = _ORDERS[parser.advance().text]
@@ -81,17 +85,15 @@ def _limits(parser: "Parser") -> tuple[Node | None, tuple[str, Node] | None]:
             break
         parser.advance()
     parser.expect("]")
-    parser.in_clause = parser.comma_ends = True
+    parser.ends_at, parser.comma_ends = _COLUMNS_END, True
     return limit, order
 
 
-def _phrase(
-    parser: "Parser", ends: tuple[str, ...], *, is_named: bool = True
-) -> tuple[Columns, bool]:
+def _phrase(parser: "Parser", *, is_named: bool = True) -> tuple[Columns, bool]:
     """Read expressions between commas; tell whether the only one has no name of its own."""
     named: list[tuple[str, Node]] = []
     is_unnamed = False
-    while not _ended(parser, ends):
+    while not _ended(parser):
         node = parser.expression()
         own = _own_name(node)
         is_unnamed = own is None
@@ -105,11 +107,11 @@ def _phrase(
     return unique_names(named), is_unnamed and len(named) == 1
 
 
-def _ended(parser: "Parser", ends: tuple[str, ...]) -> bool:
+def _ended(parser: "Parser") -> bool:
     token = parser.token
     if token.kind in (Kind.END, Kind.CLOSE, Kind.SEMICOLON):
         return True
-    return token.kind is Kind.NAME and token.text in ends
+    return token.kind is Kind.NAME and token.text in parser.ends_at
 
 
 def _own_name(node: Node) -> tuple[str, Node] | None:

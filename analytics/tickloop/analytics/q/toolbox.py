@@ -5,7 +5,7 @@ import ipaddress
 import numpy as np
 
 from tickloop.analytics.q.blocks import BLOCKS
-from tickloop.analytics.q.errors import QError, type_error
+from tickloop.analytics.q.errors import type_error
 from tickloop.analytics.q.registry import Interpreter, call, register
 from tickloop.analytics.q.values import (
     NULLS,
@@ -17,7 +17,6 @@ from tickloop.analytics.q.values import (
     Value,
     Vector,
     boolean,
-    chars,
     collect,
     count_of,
     is_keyed_table,
@@ -35,6 +34,7 @@ from tickloop.analytics.q.values import (
     vector,
 )
 
+_LOOPBACK = int(ipaddress.IPv4Address("127.0.0.1"))
 _EPOCH = np.datetime64("2000-01-01", "D")
 
 
@@ -150,16 +150,20 @@ def on_parts(session: Interpreter, function: Value, value: Value) -> Value:
     return session.apply(function, (value,))
 
 
-@register(".Q.opt", rank=1)
-def options(words: Value) -> Value:
-    """Make a dictionary of a command line's words: -name value value."""
+@register(".Q.opt", rank=1, session=True)
+def options(session: Interpreter, words: Value) -> Value:
+    """Make a dictionary of a command line's words, -name value value; .Q.x is what goes before."""
     found: dict[str, list[Value]] = {}
+    before: list[Value] = []
     for word in items_of(words) if is_list(words) else []:
         text = text_of(word) or ""
         if text.startswith("-") and not text[1:2].isdigit():
             found.setdefault(text[1:], [])
         elif found:
             found[next(reversed(found))].append(word)
+        else:
+            before.append(word)
+    session.set(".Q.x", List(tuple(before)))
     return Dictionary(symbols(found), List(tuple([List(tuple(given)) for given in found.values()])))
 
 
@@ -192,41 +196,15 @@ def address(host: Value) -> Value:
     return Atom(QType.INT, number - 2**32 if number >= 2**31 else number)
 
 
+@register(".Q.host", rank=1)
+def host(number: Value) -> Value:
+    """Name the host of an IPv4 address; names are not looked up, but for localhost."""
+    if not isinstance(number, Atom) or number.type is not QType.INT:
+        raise type_error("an address as an int needed, as .Q.addr gives it")
+    return symbol("localhost" if int(number.value) == _LOOPBACK else "")
+
+
 @register(".Q.gc", rank=1)
 def collect_garbage(_: Value) -> Value:
     """Hand memory that is kept for the next long columns back; give its bytes."""
     return long(BLOCKS.release())
-
-
-@register(".Q.trp", rank=3, session=True)
-def trap_with_trace(session: Interpreter, function: Value, value: Value, rescue: Value) -> Value:
-    """Apply a function; on an error call another with its name and where it happened."""
-    return _trapped(session, function, (value,), rescue)
-
-
-@register(".Q.trpd", rank=3, session=True)
-def trap_all_with_trace(
-    session: Interpreter, function: Value, values: Value, rescue: Value
-) -> Value:
-    """Apply a function to several values; on an error call another with its name and place."""
-    return _trapped(session, function, tuple(items_of(values)), rescue)
-
-
-def _trapped(
-    session: Interpreter, function: Value, values: tuple[Value, ...], rescue: Value
-) -> Value:
-    try:
-        return session.apply(function, values)
-    except QError as error:
-        frames = [chars(text) for text, _ in error.frames]
-        return session.apply(rescue, (chars(error.name), List(tuple(frames))))
-
-
-@register(".Q.sbt", rank=1)
-def trace_text(trace: Value) -> Value:
-    """Write where an error happened, one line for each call."""
-    lines = [
-        f"  [{number}]  {text_of(text) or ''}\n"
-        for number, text in reversed(list(enumerate(items_of(trace))))
-    ]
-    return chars("".join(lines))

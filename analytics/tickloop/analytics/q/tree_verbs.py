@@ -19,6 +19,7 @@ from tickloop.analytics.q.values import (
     Iterated,
     Lambda,
     List,
+    Nil,
     Projection,
     QType,
     Value,
@@ -33,6 +34,7 @@ from tickloop.analytics.q.values import (
     text_of,
     vector,
 )
+from tickloop.analytics.q.wire_functions import number_of
 
 if TYPE_CHECKING:
     from tickloop.analytics.q.session import Session
@@ -95,8 +97,9 @@ def _taken_apart(value: Value) -> Value:
     if isinstance(value, Lambda):
         return _lambda_parts(value)
     if isinstance(value, Builtin):
-        return long(0)
-    return value
+        known = number_of(value)
+        return long(0 if known is None else known[1])
+    return long(0) if isinstance(value, Nil) else value
 
 
 def _lambda_parts(value: Lambda) -> Value:

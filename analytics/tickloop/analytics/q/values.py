@@ -445,7 +445,7 @@ def _vector_of(kind: QType, values: Sequence[Any]) -> Vector:
 def _rows(first: Dictionary, items: Sequence[Value]) -> Table | None:
     """Make a table of dictionaries with the same symbols as keys."""
     keys = first.keys
-    if not isinstance(keys, Vector) or keys.type is not QType.SYMBOL:
+    if not isinstance(keys, Vector) or keys.type is not QType.SYMBOL or not len(keys):
         return None
     for item in items:
         if not isinstance(item, Dictionary) or not isinstance(item.keys, Vector):

@@ -40,6 +40,16 @@ class View:
         finally:
             self.running = False
 
+    @property
+    def is_pending(self) -> bool:
+        """Tell whether the next read computes it anew, as far as names that are set tell."""
+        find = self.session.names.find
+        return self.value is None or any(
+            old is not find(name)
+            for old, name in zip(self.seen, self.depends, strict=True)
+            if name not in self.session.names.views
+        )
+
     def shape(self) -> Value:
         """Give what `value` shows of a view: its value if known, tree, names and text."""
         names = symbols(self.depends)

@@ -19,4 +19,4 @@ INFIX = frozenset(_INFIX.split())
 PREFIX = frozenset(_PREFIX.split())
 CONTROL = frozenset(("if", "do", "while"))
 TEMPLATES = frozenset(("select", "exec", "update", "delete"))
-RESERVED = INFIX | PREFIX | CONTROL | TEMPLATES | {"by", "from", "csv"}
+RESERVED = INFIX | PREFIX | CONTROL | TEMPLATES | {"csv"}
