@@ -7,6 +7,7 @@
 import fcntl
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -124,13 +125,22 @@ def shared(name: str, base: Path, workers: int = 1) -> Iterator[Server]:
         with _alone(home / "tests.lock"):
             mine.unlink()
             if not any(users.iterdir()):
-                list(down([name], home))
+                _stop(home)
 
 
 def stop_left(base: Path) -> None:
     """Stop servers below a session's folder that nobody stopped."""
     for home in base.glob("server-*"):
-        list(down(sorted(read(home)), home))
+        _stop(home)
+
+
+def _stop(home: Path) -> None:
+    """Stop a server and see that nothing of it goes on."""
+    for running, _ in list(down(sorted(read(home)), home)):
+        for what, port in running.ports.items():
+            with socket.socket() as probe:
+                is_open = probe.connect_ex(("127.0.0.1", port)) == 0
+            assert not is_open, f"{running.server} was stopped, and its {what} port still answers"
 
 
 @contextmanager

@@ -48,7 +48,6 @@ high-availability:
   zookeeper:
     quorum: 127.0.0.1:{ports["zookeeper"]}
     client: {{session-timeout: 4 s, retry-wait: 500 ms, max-retry-attempts: 60}}
-zookeeper: {{heap: {{mb: {_ZOOKEEPER_MIB}}}}}
 web:
   upload:
     dir: {folder}/uploads
@@ -127,7 +126,7 @@ def start(place: Place) -> tuple[Known, ...]:
     port = place.ports["rest"]
     started: list[Known] = []
     try:
-        started.append(_start_keeper(place, env, str(scripts / "zookeeper.sh")))
+        started.append(_start_keeper(place, env, str(scripts / "flink-console.sh")))
         script = [str(scripts / "jobmanager.sh")]
         started.append(_start_one("jobmanager", place, env, script, port, 0))
         # One slot each: in thread mode two jobs of one process would share an interpreter lock.
@@ -146,7 +145,13 @@ def start(place: Place) -> tuple[Known, ...]:
 def _start_keeper(place: Place, env: dict[str, str], script: str) -> Known:
     """Start what remembers the jobs."""
     log, port = place.folder / "log" / "zookeeper.log", place.ports["zookeeper"]
-    command = supervise.command(["/bin/bash", script, "start-foreground", "1"])
+    # Not zookeeper.sh, whose server is a child of it and outlives it.
+    config = str(place.folder / "conf" / "zoo.cfg")
+    command = supervise.command(
+        ["/bin/bash", script, "zookeeper", "--zkConfigFile", config, "--peerId", "1"]
+    )
+    heap = f"-Xms{_ZOOKEEPER_MIB}m -Xmx{_ZOOKEEPER_MIB}m"
+    env = {**env, "JVM_ARGS": f"{heap} -Dzookeeper.jmx.log4j.disable=true"}
     known, process = spawn("zookeeper", command, log=log, folder=place.folder, env=env)
     wait_healthy(
         process, lambda: exchange("127.0.0.1", port, b"ruok", 4) == b"imok",
