@@ -33,6 +33,50 @@ def enum(indexes: Sequence[int], domain: str = "sym") -> bytes:
     return page(20, struct.pack(f"<{len(indexes)}q", *indexes), len(indexes), domain=domain)
 
 
+def parted_enum(indexes: Sequence[int], domain: str = "sym") -> bytes:
+    """Enumerated symbols with the attribute p, and its index behind them."""
+    values = struct.pack(f"<{len(indexes)}q", *indexes)
+    head = page(20, values, len(indexes), domain=domain, attribute=3)
+    return head + parted_index(indexes)
+
+
+def parted_index(column: Sequence[int], width: int = 8) -> bytes:
+    """Zeros; each group's value in room for a power of two, twice as many slots; first rows.
+
+    Values of 4 bytes are those of kdb+ before 3.6, which has a word less at both ends of them.
+    """
+    firsts = [row for row, value in enumerate(column) if row == 0 or column[row - 1] != value]
+    groups = [column[row] for row in firsts]
+    room = 2 if width == 4 else 1
+    while room < len(groups):
+        room *= 2
+    table = {}
+    for group, value in enumerate(groups):
+        slot = value * 2654435761 % 2**32 // 2**11
+        while slot % (2 * room) in table:
+            slot += 1
+        table[slot % (2 * room)] = group
+    spare = 8 if width == 8 else 0
+    values = b"".join(value.to_bytes(width, "little") for value in groups)
+    body = values + bytes(width * room - len(values) + spare)
+    body += b"".join(struct.pack("<q", table.get(slot, -1)) for slot in range(2 * room))
+    firsts.append(len(column))
+    first_rows = struct.pack(f"<{len(firsts)}q", *firsts)
+    lead = bytes(8) if width == 8 else bytes(4)
+    return (
+        lead + _in_memory(20, 2, len(groups), body) + body
+        + _in_memory(7, 0, len(firsts), first_rows) + first_rows
+    )  # fmt: skip
+
+
+def _in_memory(type_number: int, attribute: int, count: int, body: bytes) -> bytes:
+    """Power of two of the block, a zero, type, attribute, four zeros, count."""
+    power = 0
+    while 16 * 2**power < 16 + len(body):
+        power += 1
+    return bytes([power, 0, type_number, attribute, 0, 0, 0, 0]) + struct.pack("<q", count)
+
+
 def old_enum(indexes: Sequence[int], domain: str = "sym", attribute: int = 0) -> bytes:
     """Enumerated symbols before kdb+ 3.6; names of up to nine letters."""
     head = bytearray(24)

@@ -11,7 +11,8 @@ from tests.plants import plant_at, small_journal
 from tickloop.core.batch import Batch, Slice, concatenate
 from tickloop.core.catalog import Catalog
 from tickloop.core.instruments import Instruments
-from tickloop.core.schema import DERIVED, JOURNAL, SYMBOL, Kind
+from tickloop.core.own_tables import declared
+from tickloop.core.schema import JOURNAL, SYMBOL, Kind
 from tickloop.core.symbols import Symbols
 from tickloop.streaming.drivers import batch as in_batch
 from tickloop.streaming.drivers import embedded as in_plant
@@ -28,7 +29,7 @@ Runtime = Callable[[Job, Sequence[Slice], Symbols, Path], dict[str, bytes]]
 NEVER_AGAIN = in_plant.Cadence(snapshot_rows=1 << 60)
 ALWAYS = in_plant.Cadence(snapshot_rows=1)
 
-_OWN = {JOURNAL.name, SYMBOL.name, *(table.name for table in DERIVED)}
+_OWN = {JOURNAL.name, SYMBOL.name}
 
 
 def batch(job: Job, slices: Sequence[Slice], symbols: Symbols, root: Path) -> dict[str, bytes]:
@@ -87,28 +88,35 @@ def finish(driver: in_plant.Driver, plant: Plant) -> None:
     assert driver.failure is None, driver.failure
 
 
-def logged(root: Path, symbols: Symbols) -> list[Batch]:
+def logged(root: Path, symbols: Symbols, catalog: Catalog | None = None) -> list[Batch]:
     """Read a log."""
-    return list(JournalReader(root / "journal", Catalog(), symbols).messages(-1))
+    return list(JournalReader(root / "journal", catalog or Catalog(), symbols).messages(-1))
 
 
-def recorded(job: Job, root: Path) -> dict[str, bytes]:
-    """Give the derived rows that a log has."""
+def catalog_of(*jobs: Job) -> Catalog:
+    """Give the tables that there are where these jobs run."""
+    own = {name: each for job in jobs for name, each in declared(job.operator).items()}
+    return Catalog().with_user_tables(own.values())
+
+
+def recorded(job: Job, root: Path, *beside: Job) -> dict[str, bytes]:
+    """Give the derived rows that a log has, of one job of several."""
     symbols = Symbols()
-    rows = logged(root, symbols)
-    return plain([r for r in rows if r.table.name in job.operator.outputs], rows, symbols)
+    rows = logged(root, symbols, catalog_of(job, *beside))
+    made = [row for row in rows if row.table.name in job.operator.outputs]
+    return plain(made, causes(job, rows), symbols)
 
 
 def recomputed(job: Job, root: Path) -> dict[str, bytes]:
     """Give the derived rows that a batch run makes of a log's inputs."""
     symbols = Symbols()
-    rows = logged(root, symbols)
+    rows = logged(root, symbols, catalog_of(job))
     insider = Insider(symbols, Instruments())
-    inputs = [row for row in rows if row.table not in DERIVED]
+    inputs = [row for row in rows if not row.table.is_derived]
     groups = in_batch.groups_of(inputs)
     inside = ([insider.inside(each) for each in _units_first(group)] for group in groups)
     made = list(in_batch.Driver(job, inside).rows())
-    return plain([surfaced(job, each, insider, symbols) for each in made], rows, symbols)
+    return plain([surfaced(job, each, insider, symbols) for each in made], inputs, symbols)
 
 
 def _units_first(group: Sequence[Batch]) -> Sequence[Batch]:
@@ -128,13 +136,21 @@ def surfaced(job: Job, made: Batch, insider: Insider, symbols: Symbols) -> Batch
     return surfacer.surface(Batch(made.table, columns), blank, blank)
 
 
-def plain(made: Sequence[Batch], log: Sequence[Batch], symbols: Symbols) -> dict[str, bytes]:
+def causes(job: Job, log: Sequence[Batch]) -> list[Batch]:
+    """Give the rows that can cause a job's: what feeds wrote, or what it reads of other jobs."""
+    chained = {row.table.name for row in log if row.table.is_derived} & {*job.operator.tables}
+    return [
+        row for row in log if (row.table.name in chained if chained else not row.table.is_derived)
+    ]
+
+
+def plain(made: Sequence[Batch], inputs: Sequence[Batch], symbols: Symbols) -> dict[str, bytes]:
     """Spell rows by table, free of what differs from log to log: ids, seqs, and the log's times.
 
     A cause is the number of inputs before it.
     """
-    inputs = [row.columns["seq"] for row in log if row.table.name not in _OWN]
-    seqs = np.sort(np.concatenate(inputs))
+    found = [row.columns["seq"] for row in inputs if row.table.name not in _OWN]
+    seqs = np.sort(np.concatenate(found))
     by_table: dict[str, list[Batch]] = {}
     for each in made:
         by_table.setdefault(each.table.name, []).append(each)

@@ -19,6 +19,7 @@ from tickloop.core.symbols import Symbols
 from tickloop.ingest.lobster import LobsterFile
 from tickloop.streaming.drivers.embedded import Cadence
 from tickloop.streaming.finding import find
+from tickloop.streaming.flink import deployed
 from tickloop.streaming.flink.plan import EXACTLY_ONCE, GUARANTEES, JobPlan
 from tickloop.streaming.flink.results import read
 from tickloop.streaming.job import job
@@ -34,9 +35,9 @@ def prefix(request: pytest.FixtureRequest) -> str:
     return f"{request.node.originalname[:40]}.{os.urandom(3).hex()}."
 
 
-def task_managers(cluster: Server) -> list[int]:
-    """List the processes that work; each is kept running by another one."""
-    keepers = [each.pid for each in cluster.running.processes if each.role != "jobmanager"]
+def workers(cluster: Server, role: str) -> list[int]:
+    """List the processes of a role; each is kept running by another one."""
+    keepers = [each.pid for each in cluster.running.processes if each.role.startswith(role)]
     texts = [Path(f"/proc/{pid}/task/{pid}/children").read_text() for pid in keepers]
     return [int(child) for text in texts for child in text.split()]
 
@@ -58,7 +59,7 @@ def test_killed_task_managers_lose_nothing_and_repeat_nothing(
     with on_flink.running(plan) as running:
         plant = opened(root, symbols_of(root))
         driver = on_flink.returning(wanted, plan, plant, last // 100)
-        for process in task_managers(flink):
+        for process in workers(flink, "taskmanager"):
             os.kill(process, signal.SIGKILL)
         # More comes while nobody works, so that the jobs cannot have been done before.
         for rows in slices[half:]:
@@ -71,6 +72,48 @@ def test_killed_task_managers_lose_nothing_and_repeat_nothing(
         if guarantee == EXACTLY_ONCE:
             assert repeated(on_flink, plan) == 0
     # Equal bytes: as many rows, each with its cause, none lost and none twice.
+    assert recorded(wanted, root) == embedded(
+        wanted, slices, Symbols(context.symbols), tmp_path / "other"
+    )
+
+
+@pytest.mark.parametrize("role", ["jobmanager", "zookeeper"])
+def test_jobs_are_taken_up_where_they_were_once_what_manages_them_is_back(
+    kafka: Server, flink: Server, prefix: str, market_data: Callable[[str], Path], tmp_path: Path,
+    role: str,
+) -> None:  # fmt: skip
+    """The task managers live on; the job keeps its id, its state and its code.
+
+    Nor does it matter if what remembers the jobs dies.
+    """
+    wanted = job("signals", find("signals"), {"interval": 0})
+    context = new_context()
+    slices = list(LobsterFile(market_data(DAY), context).slices())
+    half = len(slices) // 2
+    on_flink = OnFlink(kafka, flink, prefix, rows_max=20)
+    rest, root = on_flink.operations.rest, tmp_path / "one"
+    last = logged(root, Symbols(context.symbols), slices[:half])
+    sent(root, on_flink.bus, prefix, on_flink.rows_max)
+    plan = on_flink.plan(wanted)
+    with on_flink.running(plan) as running:
+        code = {jar.name for jar in rest.jars()}
+        plant = opened(root, symbols_of(root))
+        driver = on_flink.returning(wanted, plan, plant, last // 100)
+        before, (killed,) = workers(flink, "taskmanager"), workers(flink, role)
+        os.kill(killed, signal.SIGKILL)
+        for rows in slices[half:]:
+            plant.publish(rows)
+        plant.journal.log.sync()
+        sent(root, on_flink.bus, prefix, on_flink.rows_max)
+        on_flink.until(driver, plant.journal.next_seq - 1)
+        finish(driver, plant)
+        again = deployed.running(rest, wanted.name)
+        assert again is not None and again.line.id == running
+        assert role == "zookeeper" or rest.checkpoints(running).restored >= 1
+        assert workers(flink, "taskmanager") == before
+        assert workers(flink, role) != [killed]
+        # What an upgrade would roll back to is still there.
+        assert {jar.name for jar in rest.jars()} == code
     assert recorded(wanted, root) == embedded(
         wanted, slices, Symbols(context.symbols), tmp_path / "other"
     )

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import kdb_oracle
 from tests.capture import NAMES, START, STEP_NS, Capture, Told, all_rows, told
@@ -16,10 +18,32 @@ from tickloop.analytics import connect
 from tickloop.core.errors import StoreError
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.hdb_export import Wanted, export_database
+from tickloop.tickerplant.kdb_file import open_kdb_file
 from tickloop.tickerplant.kdb_names import read_names
+from tickloop.tickerplant.kdb_parted import parted_index
+from tickloop.tickerplant.parted import Parted
 
 FEED = ("--feed", "synthetic:2024-01-02", "--symbols", "5", "--messages", "20000")
 DAY = "2024.01.02"
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split()]
+
+
+# From a database that kdb+ wrote: a column's groups, and its hash table's taken slots.
+FLIGHTS = _numbers(
+    "11 208 6 212 137 142 15 12 213 205 215 133 0 141 2 130 136 9 13 16 1 18 14 131 206 20 8 7 "
+    "211 17 209 207 214 10 5 132 140 4 210 "
+)
+SLOTS = _numbers(
+    "0 3 4 8 10 14 20 21 24 27 37 41 44 48 49 54 58 60 64 71 72 75 81 82 87 88 91 94 98 102 104 "
+    "105 108 111 115 119 121 122 125 "
+)
+GROUPS = _numbers(
+    "12 4 6 8 27 9 16 22 3 2 18 28 34 5 25 7 38 37 13 0 11 30 21 36 35 33 1 14 29 10 17 23 31 "
+    "20 19 32 15 26 24 "
+)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +92,60 @@ def test_the_q_engine_mounts_it(captured: Path, exported: Path) -> None:
             assert repr(new.q(asked)) == repr(old.q(asked))
 
 
+@pytest.mark.parametrize("table", ["trade", "quote", "status"])
+def test_sym_has_the_attribute_p_which_a_mount_shows(
+    captured: Path, exported: Path, table: str
+) -> None:
+    raw = (exported / DAY / table / "sym").read_bytes()
+    assert raw[:2] == b"\xfd\x20"
+    assert raw[4080:4084] == bytes([0xFD, 0, 20, 3])  # enumerated symbols, p
+    (rows,) = struct.unpack("<q", raw[4088:4096])
+    ids = struct.unpack(f"<{rows}q", raw[4096 : 4096 + 8 * rows])
+    assert raw[4096 + 8 * rows :] == kdb_oracle.parted_index(ids)
+    asked = f"select from {table} where date=2024.01.02, sym=`TECHA"
+    with connect(exported) as new, connect(captured) as old:
+        assert str(new.q(f"(meta {table})[`sym;`a]")) == "`p"
+        assert repr(new.q(f"count {asked}")) == repr(old.q(f"count {asked}"))
+
+
+def test_the_index_is_that_of_a_file_which_kdb_wrote(market_data: Any) -> None:
+    """A real column, parted before kdb+ 3.6: 32-bit values, and stale bytes where room was left."""
+    file = open_kdb_file(market_data("kdb/hdb") / "2015.01.07" / "trade" / "sym")
+    assert file.packed is not None
+    assert (file.layout.attribute, file.rows) == ("p", 196_519)
+    ids = np.asarray(file.values()).tolist()
+    real = bytes(file.packed.unpack()[24 + 4 * file.rows :])
+    made = kdb_oracle.parted_index(ids, width=4)
+    stale = slice(4 + 16 + 4 * 10, 4 + 16 + 4 * 16)  # room for 16 symbols, 10 of them taken
+    assert len(made) == len(real)
+    assert made[4 : stale.start] == real[4:5] + b"\0" + real[6 : stale.start]
+    assert made[stale.stop : -24 - 80] == real[stale.stop : -24 - 80]
+    assert made[-96 + 8 :] == real[-96 + 8 :]
+
+
+def test_our_index_has_the_slots_of_a_real_hash_table() -> None:
+    """Of a day of flights in 39 groups that kdb+ itself parted: symbols, and where each hashed."""
+    starts = np.arange(len(FLIGHTS))
+    order = np.argsort(FLIGHTS)
+    ids = np.array(FLIGHTS, dtype=np.int64)[order]
+    index = parted_index(Parted(ids, starts[order], starts[order] + 1))
+    assert index == kdb_oracle.parted_index(FLIGHTS)
+    slots = np.frombuffer(index, "<i8")[3 + 64 + 1 :][:128].tolist()
+    taken = {slot: group for slot, group in enumerate(slots) if group >= 0}
+    assert taken == dict(zip(SLOTS, GROUPS, strict=True))
+
+
+@given(st.lists(st.integers(0, 10_000), unique=True, max_size=80), st.randoms())
+def test_every_symbol_is_found_by_its_hash_in_the_index(ids: list[int], dice: Any) -> None:
+    counts = [dice.randint(1, 3) for _ in ids]
+    column = [each for each, count in zip(ids, counts, strict=True) for _ in range(count)]
+    stops = np.cumsum(counts, dtype=np.int64) if ids else np.zeros(0, dtype=np.int64)
+    starts = stops - np.array(counts, dtype=np.int64)
+    order = np.argsort(ids) if ids else np.zeros(0, dtype=np.int64)
+    made = parted_index(Parted(np.array(ids, dtype=np.int64)[order], starts[order], stops[order]))
+    assert made == kdb_oracle.parted_index(column)
+
+
 def test_only_files_that_kdb_knows_are_there(exported: Path) -> None:
     assert sorted(path.name for path in exported.iterdir()) == [DAY, "sym"]
     for table in (exported / DAY).iterdir():
@@ -85,7 +163,7 @@ def test_files_are_spelled_as_an_encoder_by_hand_spells_them(tmp_path: Path) -> 
     home = tmp_path / "hdb" / DAY / "trade"
     assert (tmp_path / "hdb" / "sym").read_bytes() == kdb_oracle.names(order)
     ids = [order.index(row.sym) for row in rows]
-    assert (home / "sym").read_bytes() == kdb_oracle.enum(ids)
+    assert (home / "sym").read_bytes() == kdb_oracle.parted_enum(ids)
     seqs = [row.seq for row in rows]
     assert (home / "seq").read_bytes() == kdb_oracle.longs(seqs)
     times = [START + row.seq * STEP_NS for row in rows]

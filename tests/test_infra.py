@@ -20,7 +20,7 @@ from tests.command import good, tickloop
 from tests.servers import CACHE, Server
 from tickloop.core.errors import ServerError
 from tickloop.infra import install, java, kafka, processes, questdb, state
-from tickloop.infra.flink import configuration
+from tickloop.infra.flink import configuration, keeper, prepare
 from tickloop.infra.launch import Place
 from tickloop.infra.pins import FLINK, KAFKA, PINS, QUESTDB, Artifact, Pin
 from tickloop.infra.servers import Wishes, up
@@ -298,7 +298,8 @@ def test_commands_without_any_server_say_so(tmp_path: Path) -> None:
 
 def place(tmp_path: Path) -> Place:
     ports = {name: 1000 + number for number, name in enumerate(
-        ("client", "controller", "http", "pg", "health", "rest", "rpc", "blob"))}  # fmt: skip
+        ("client", "controller", "http", "pg", "health", "rest", "rpc", "blob", "zookeeper"),
+    )}  # fmt: skip
     return Place(tmp_path, tmp_path, ports, java.Java(Path("/j/bin/java"), 17), 512)
 
 
@@ -314,6 +315,30 @@ def test_servers_listen_on_loopback_alone_and_keep_replayed_history(tmp_path: Pa
     flink = yaml.safe_load(configuration(place(tmp_path), ""))
     assert {flink[part]["bind-host"] for part in ("jobmanager", "taskmanager")} == {"127.0.0.1"}
     assert flink["rest"] == {"address": "127.0.0.1", "bind-address": "127.0.0.1", "port": 1005}
+    kept = dict(line.split("=", 1) for line in keeper(place(tmp_path)).splitlines())
+    assert (kept["clientPortAddress"], kept["admin.enableServer"]) == ("127.0.0.1", "false")
+
+
+def test_a_cluster_keeps_what_jobs_need_in_its_folder_and_begins_without_scraps(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "venv" / "lib" / "python3.11" / "site-packages" / "pyflink"
+    for name in ("conf/config.yaml", "lib/flink-dist.jar", "opt/flink-python-2.jar"):
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text("env:\n  java: {}\n")
+    home = place(tmp_path / "cluster")
+    where = Place(tmp_path, home.folder, home.ports, home.java, home.memory_mib)
+    kept, scrap = home.folder / "uploads" / "code.jar", home.folder / "tmp" / "code" / "old.py"
+    for path in (kept, scrap):
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+    env = prepare(where)
+    assert (kept.exists(), scrap.exists()) == (True, False)
+    assert env["TMPDIR"] == str(scrap.parent.parent)
+    settings = yaml.safe_load((home.folder / "conf" / "config.yaml").read_text())
+    assert settings["web"]["upload"]["dir"] == str(kept.parent)
+    assert settings["io"]["tmp"]["dirs"] == str(scrap.parent.parent)
+    assert settings["high-availability"]["storageDir"] == f"file://{home.folder}/ha"
 
 
 # With a real server

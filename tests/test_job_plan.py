@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,30 @@ def test_equal_code_makes_equal_archives_and_a_file_of_ones_own_another(tmp_path
     assert third.digest != first.digest
     with pytest.raises(OperatorError, match="no such file"):
         archive(tmp_path, tmp_path / "absent.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("import pandas\n", "1: import of pandas"), ("from . import more\n", "1: import of . seen"),
+        ("import numpy\n\ndef f():\n    from helper.deep import x\n", "4: import of helper.deep"),
+    ],
+)  # fmt: skip
+def test_a_file_of_ones_own_that_needs_more_than_a_cluster_has_is_refused(
+    text: str, line: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(text)
+    with pytest.raises(OperatorError, match=rf"own\.py:{line}.*into its one file"):
+        archive(tmp_path / "one", own)
+
+
+def test_what_a_file_of_ones_own_imports_of_ours_is_in_the_archive(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    typing = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas\n"
+    own.write_text(typing + "from tickloop.core import clock\nimport tickloop.ingest.feed\n")
+    with zipfile.ZipFile(archive(tmp_path / "one", own).path) as found:
+        assert "tickloop/ingest/feed.py" in found.namelist()
 
 
 def test_an_archive_alone_holds_every_module_that_its_modules_import(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from tickloop.app.beside import Wanted
 from tickloop.app.capture import Stop, pump, stopping
 from tickloop.app.capture import stay as stay_until
 from tickloop.app.captures import Kept, prepare
+from tickloop.app.catalogs import catalog_of
 from tickloop.app.feeds import Specification, identity, load_kernels, open_feed
 from tickloop.app.followed import Followed, clear_the_way
 from tickloop.app.job_start import JobStart
 from tickloop.app.output import drop_output
-from tickloop.app.plant_run import PlantRun, RunSettings, catalog_of
+from tickloop.app.plant_run import PlantRun, RunSettings
 from tickloop.app.progress import Compiling, ProgressLine
 from tickloop.app.sink_processes import SinkProcesses
 from tickloop.app.sinks import wanted_sinks

@@ -18,14 +18,14 @@ from tickloop.core.batch import Batch, Slice
 from tickloop.core.clock import NULL_TIME, iso
 from tickloop.core.errors import DataDirectoryError
 from tickloop.core.interleave import interleave
-from tickloop.core.schema import DERIVED, LOG
+from tickloop.core.schema import LOG
 from tickloop.tickerplant import hdb_info, manifest
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.directory import DataDirectory
 from tickloop.tickerplant.file_door import OS_DOOR
 
 NAME = "captured.json"
-_NOT_FEEDS = frozenset(table.name for table in (*LOG, *DERIVED))
+_LOG_NAMES = frozenset(table.name for table in LOG)
 _OURS = frozenset(
     {
         *("journal", "rdb", "intraday", "db", "db.staging", "cursors", "aside"),
@@ -216,11 +216,13 @@ def _kept(root: Path, first_seq: int) -> tuple[Counter[str], dict[str, int]]:
     snapshot = Database(root).snapshot()
     counts: Counter[str] = Counter()
     last: dict[str, int] = {}
-    for table in snapshot.tables:
+    for table, columns in snapshot.tables.items():
+        if table in _LOG_NAMES or columns.is_derived:
+            continue
         best = -1
         for part in snapshot.parts(table, columns=("seq", "venue_time")):
             seqs = np.asarray(part.columns["seq"])
-            if table in _NOT_FEEDS or not len(seqs) or seqs.max() < first_seq:
+            if not len(seqs) or seqs.max() < first_seq:
                 continue
             counts[table] += int(np.count_nonzero(seqs >= first_seq))
             at = int(seqs.argmax())

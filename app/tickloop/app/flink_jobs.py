@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tickloop.app.catalogs import OPERATOR, tables_for
 from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError
 from tickloop.core.operator import Migrating, Operator
+from tickloop.core.own_tables import spelled
 from tickloop.streaming.finding import find, names
 from tickloop.streaming.flink.changes import Bearing
 from tickloop.streaming.flink.code_jar import jar_of_zip
@@ -24,8 +26,6 @@ from tickloop.streaming.flink.sql_plan import (
 )
 from tickloop.streaming.job import job
 from tickloop.tickerplant.sinks.kafka_names import Names
-
-_OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +80,20 @@ def _stream(config: Config, name: str, given: Mapping[str, str]) -> Wanted:
     is_file = name.endswith(".py")
     stem = Path(name).stem if is_file else name
     section = dict(config.stream.get(stem, {}))
-    spelled = name if is_file else str(section.pop(_OPERATOR, name))
-    operator = find(spelled)
+    named = name if is_file else str(section.pop(OPERATOR, name))
+    operator = find(named)
     made = job(stem, operator, {**section, **given})
-    own = Path(spelled) if spelled.endswith(".py") else None
+    own = Path(named) if named.endswith(".py") else None
     with TemporaryDirectory() as folder:
         packed = archive(Path(folder), own)
         jar = jar_of_zip(packed.path.read_bytes())
+    schemas = spelled(tables_for(config, made))
     flink, kafka = config.flink, config.sinks.kafka
     plan = JobPlan(
-        name=made.name, operator=own.name if own else spelled, brokers=_brokers(config),
+        name=made.name, operator=own.name if own else named, brokers=_brokers(config),
         prefix=kafka.prefix, shards=kafka.shards, tables=tuple(operator.tables),
-        params=made.params, path=str(own.resolve()) if own else "",
+        params=made.params, outputs=tuple(operator.outputs), schemas=schemas,
+        path=str(own.resolve()) if own else "",
         parallelism=flink.parallelism, max_parallelism=flink.max_parallelism,
         guarantee=flink.guarantee, checkpoint_ms=flink.checkpoint_ms,
         state_version=operator.version, code_digest=packed.digest,

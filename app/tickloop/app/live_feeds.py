@@ -8,7 +8,6 @@ from pathlib import Path
 from tickloop.core.clock import WallClock, date_of
 from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError
-from tickloop.core.schema import DERIVED
 from tickloop.ingest.feed import Feed, FeedContext, Health
 
 _VENUE = "XNAS"
@@ -97,7 +96,7 @@ def kafka(target: str, config: Config, context: FeedContext, *, follows: bool) -
 
     What streams of this machine compute is computed here, not taken from the topics.
     """
-    from tickloop.app.plant_run import catalog_of
+    from tickloop.app.catalogs import catalog_of
     from tickloop.tickerplant.sinks.kafka_client import Bus
     from tickloop.tickerplant.sinks.kafka_feed import Following, KafkaFeed
     from tickloop.tickerplant.sinks.kafka_start import read_start
@@ -105,20 +104,21 @@ def kafka(target: str, config: Config, context: FeedContext, *, follows: bool) -
     brokers, _, prefix = target.partition("/")
     for each in brokers.split(","):
         address(each)
+    catalog = catalog_of(config, fractional=False)
     wanted = Following(
         start=read_start(config.feed.kafka_start), tables=config.feed.kafka_tables,
-        without=[table.name for table in DERIVED] if config.stream else (),
+        without=[table.name for table in catalog if table.is_derived] if config.stream else (),
         rows=context.cut.messages, follows=follows,
     )  # fmt: skip
     return KafkaFeed(
         Bus(brokers, config.sinks.kafka.properties), prefix or config.sinks.kafka.prefix,
-        catalog_of(config, fractional=False), context.symbols, context.instruments, wanted,
+        catalog, context.symbols, context.instruments, wanted,
     )  # fmt: skip
 
 
 def kdb(target: str, config: Config, context: FeedContext) -> Feed:
     """Subscribe to a kdb+ tickerplant `HOST:PORT[/TABLE[,TABLE]]`."""
-    from tickloop.app.plant_run import catalog_of
+    from tickloop.app.catalogs import catalog_of
     from tickloop.tickerplant.tick_feed import TickConfig, TickFeed
     from tickloop.tickerplant.tick_rows import TickRows
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tickloop.app import known_units
 from tickloop.app.beside import Beside, Wanted
+from tickloop.app.catalogs import catalog_of
 from tickloop.app.history import History
 from tickloop.app.password_file import read_passwords
 from tickloop.app.publish_rights import read_rights
@@ -23,7 +24,6 @@ from tickloop.core.clock import WallClock, iso
 from tickloop.core.config import Config
 from tickloop.core.errors import DataDirectoryError, StoreError
 from tickloop.core.symbols import Symbols
-from tickloop.core.user_tables import from_q, from_toml
 from tickloop.streaming.ticks import at_ticks
 from tickloop.tickerplant import flush, manifest
 from tickloop.tickerplant.database import Database
@@ -72,14 +72,6 @@ class Store:
     def add_symbols(self) -> None:
         """Append new names to the database's symbol file."""
         extend_names(self._sym, self._symbols)
-
-
-def catalog_of(config: Config, *, fractional: bool) -> Catalog:
-    """Give the built-in tables and those that the configuration adds."""
-    tables = from_toml(config.tables)
-    if config.schema:
-        tables += from_q(Path(config.schema))
-    return Catalog(fractional=fractional or config.store.fractional).with_user_tables(tables)
 
 
 class PlantRun:
@@ -337,7 +329,10 @@ def _no_ports(ports: dict[str, int]) -> None:
 
 
 def _agreed(found: Manifest, asked: Catalog, root: Path) -> Catalog:
-    """Give the directory's tables, with the ones that are new; sizes keep their kind."""
+    """Give the directory's tables, with the ones that are new; sizes keep their kind.
+
+    Tables that are there keep their columns; a stream that has others is refused when it begins.
+    """
     if asked.fractional and not found.catalog.fractional:
         raise DataDirectoryError(
             f"{root} holds whole sizes, this feed has fractional ones; capture it into another"

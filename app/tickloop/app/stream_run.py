@@ -13,9 +13,11 @@ from tickloop.app.derived_rows import tables
 from tickloop.core.batch import Batch
 from tickloop.core.errors import ConfigError
 from tickloop.core.kernel import warm_up
+from tickloop.core.own_tables import declared, known_tables
 from tickloop.core.symbols import Symbols
 from tickloop.streaming.drivers.batch import Driver
 from tickloop.streaming.finding import find
+from tickloop.streaming.fitting import check_rows
 from tickloop.streaming.job import job
 from tickloop.streaming.recorded import Day
 
@@ -54,6 +56,9 @@ def run_over(
     warm_up()
     recorded = day.read(symbols, found.tables)
     made = list(Driver(wanted, counted.of(recorded.groups)).rows())
+    shipped = known_tables({})
+    for each in made:
+        check_rows(wanted, each, {**shipped, each.table.name: each.table, **declared(found)})
     fractional = recorded.fractional
     written = tables(made, symbols, recorded.instruments, fractional=fractional)
     files = [_write(table, name, output, len(written)) for name, table in written.items() if output]

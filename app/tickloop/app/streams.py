@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from tickloop.app.catalogs import OPERATOR
 from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError
 from tickloop.core.parameters import Setting
@@ -16,8 +17,6 @@ from tickloop.tickerplant.plant import Plant
 if TYPE_CHECKING:
     from tickloop.streaming.drivers import flink
 
-_OPERATOR = "operator"
-
 
 def jobs_of(config: Config) -> list[Job]:
     """Make the jobs that `[stream.NAME]` sections ask for; the operator is NAME unless given."""
@@ -25,8 +24,8 @@ def jobs_of(config: Config) -> list[Job]:
 
 
 def _job(name: str, section: Mapping[str, Setting]) -> Job:
-    given = {key: value for key, value in section.items() if key != _OPERATOR}
-    return job(name, find(str(section.get(_OPERATOR, name))), given)
+    given = {key: value for key, value in section.items() if key != OPERATOR}
+    return job(name, find(str(section.get(OPERATOR, name))), given)
 
 
 def away_of(config: Config) -> frozenset[str]:

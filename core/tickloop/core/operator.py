@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tickloop.core.batch import Batch
 from tickloop.core.parameters import Parameter, Settings
+from tickloop.core.schema import Table
 
 
 class Scope(Enum):
@@ -120,6 +121,16 @@ class Migrating(Protocol):
 
     def migrate(self, state: State) -> State:
         """Bring a state at least one version forward; ValueError if this version cannot be read."""
+        ...
+
+
+@runtime_checkable
+class Declaring(Protocol):
+    """An operator that writes tables of its own, which go wherever it goes."""
+
+    @property
+    def own_tables(self) -> Sequence[Table]:
+        """Those of its outputs that do not come with Tickloop, made by `own_tables.own_table`."""
         ...
 
 

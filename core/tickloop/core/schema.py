@@ -76,6 +76,11 @@ class Table:
         """Column kinds in order."""
         return tuple(column.kind for column in self.columns)
 
+    @cached_property
+    def is_derived(self) -> bool:
+        """Tell whether operators write its rows, which a replay computes again."""
+        return {column.name for column in CAUSED} <= set(self.names)
+
     def column(self, name: str) -> Column:
         """Find a column by name; KeyError if there is none."""
         for column in self.columns:
@@ -178,9 +183,9 @@ INSTRUMENT = _table(
     Column("strike", Kind.FLOAT),
     Column("put_call", Kind.CHAR, "P or C; blank otherwise"),
 )
-_STREAM = Column("stream", Kind.SYMBOL, "the running operator that wrote the row")
-# What folds wrote says which row made it; (stream, cause, ordinal) is its identity.
-_CAUSED = (
+# What folds wrote says who made it and from which row; (stream, cause, ordinal) is its identity.
+CAUSED = (
+    Column("stream", Kind.SYMBOL, "the running operator that wrote the row"),
     Column("cause_time", Kind.INSTANT, "`time` of the row that caused this one", Whose.PLANT),
     Column("cause", Kind.LONG, "`seq` of the row that caused this one"),
     Column("ordinal", Kind.LONG, "tells rows of one cause apart; ascends within it"),
@@ -200,15 +205,13 @@ BAR = _table(
     Column("imbalance", Kind.FLOAT, "(bought - sold) / (bought + sold), by the aggressor"),
     Column("kind", Kind.CHAR, "what ends a bar: T time, N trades, V volume, M money"),
     Column("threshold", Kind.FLOAT, "trades, shares or money that end a bar; null for time"),
-    _STREAM,
-    *_CAUSED,
+    *CAUSED,
 )
 SIGNAL = _table(
     "signal",
     Column("name", Kind.SYMBOL, "e.g. mid, ofi, vpin, z, entry_long"),
     Column("value", Kind.FLOAT),
-    _STREAM,
-    *_CAUSED,
+    *CAUSED,
 )
 QUALITY = _table(
     "quality",
@@ -227,8 +230,7 @@ QUALITY = _table(
     Column("delay_p50", Kind.SPAN, "`time` - venue_time, at most this for half of the rows"),
     Column("delay_p99", Kind.SPAN, "at most this for 99 in 100 rows"),
     Column("delay_max", Kind.SPAN),
-    _STREAM,
-    *_CAUSED,
+    *CAUSED,
 )
 DELAY = _table(
     "delay",
@@ -236,8 +238,7 @@ DELAY = _table(
     Column("above", Kind.SPAN, "`time` - venue_time is at least this"),
     Column("below", Kind.SPAN, "and less than this"),
     Column("count", Kind.LONG, "rows of the feed"),
-    _STREAM,
-    *_CAUSED,
+    *CAUSED,
 )
 CLOCK = _table("clock")
 SYMBOL = _table("symbol", Column("id", Kind.INT, "position in the sym file", nullable=False))
@@ -262,7 +263,7 @@ JOURNAL = _table(
 
 MARKET_DATA = (TRADE, QUOTE, DEPTH, BOOK, STATUS, IMBALANCE, INSTRUMENT)
 LOG = (CLOCK, SYMBOL, CONTROL, JOURNAL)
-# Rows that operators compute from others; a replay computes them again.
+# Of the operators that come with Tickloop; users' operators bring their own, see `own_tables`.
 DERIVED = (BAR, SIGNAL, QUALITY, DELAY)
 TABLES = (*MARKET_DATA, *LOG, *DERIVED)
 

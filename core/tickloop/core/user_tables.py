@@ -8,7 +8,8 @@ from tickloop.core.dialects import q
 from tickloop.core.errors import SchemaError
 from tickloop.core.schema import Column, Kind, Table, Whose
 
-_KINDS: dict[str, Kind] = {
+# q's name of every type that a column can have; text columns are `string`.
+KINDS: dict[str, Kind] = {
     "boolean": Kind.FLAG, "guid": Kind.GUID, "byte": Kind.BYTE, "short": Kind.SHORT,
     "int": Kind.INT, "long": Kind.LONG, "real": Kind.REAL, "float": Kind.FLOAT,
     "char": Kind.CHAR, "symbol": Kind.SYMBOL, "timestamp": Kind.INSTANT, "month": Kind.MONTH,
@@ -27,7 +28,7 @@ _EMPTIES = {
     "0#0": Kind.LONG, "0#0N": Kind.LONG, "0#0h": Kind.SHORT, "0#0i": Kind.INT, "0#0j": Kind.LONG,
     "0#0e": Kind.REAL, "0#0f": Kind.FLOAT, "0#0.": Kind.FLOAT, "0#0n": Kind.FLOAT,
 }  # fmt: skip
-_BY_CHARACTER = {q.CHARACTERS[name]: kind for name, kind in _KINDS.items() if name in q.NUMBERS}
+_BY_CHARACTER = {q.CHARACTERS[name]: kind for name, kind in KINDS.items() if name in q.NUMBERS}
 _TABLE = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*:\s*\(\s*\[\s*\]\s*(.*?)\)\s*;?\s*$", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -60,12 +61,12 @@ def from_toml(tables: Mapping[str, Mapping[str, str]]) -> list[Table]:
     """Make tables from ``{table: {column: q type name}}``; text columns are `string`."""
     made = []
     for name, columns in tables.items():
-        unknown = [f"{key} = {kind!r}" for key, kind in columns.items() if kind not in _KINDS]
+        unknown = [f"{key} = {kind!r}" for key, kind in columns.items() if kind not in KINDS]
         if unknown:
             raise SchemaError(
-                f"tables.{name}: {unknown[0]} seen, one of {', '.join(_KINDS)} expected"
+                f"tables.{name}: {unknown[0]} seen, one of {', '.join(KINDS)} expected"
             )
-        made.append(table(name, {key: _KINDS[kind] for key, kind in columns.items()}))
+        made.append(table(name, {key: KINDS[kind] for key, kind in columns.items()}))
     return made
 
 
@@ -139,7 +140,7 @@ def _q_kind(text: str) -> Kind | None:
     if text in _EMPTIES:
         return _EMPTIES[text]
     if match := re.fullmatch(r"`([a-z]+)\$\(\)", text):
-        return _KINDS.get(match[1])
+        return KINDS.get(match[1])
     if match := re.fullmatch(r'"([a-z])"\$\(\)', text):
         return _BY_CHARACTER.get(match[1])
     if match := re.fullmatch(r"0#(0N[a-z])", text):

@@ -1,4 +1,8 @@
-"""A Flink cluster of one job manager and its task managers, from the packages of pip."""
+"""A Flink cluster of one job manager and its task managers, from the packages of pip.
+
+Which jobs run is kept in a ZooKeeper of the cluster's own, and their code and last checkpoints in
+its folder, so that a job manager that dies takes them up again when its keeper has started it.
+"""
 
 import os
 import re
@@ -6,14 +10,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tickloop.core.errors import ServerError
 from tickloop.infra import supervise
-from tickloop.infra.launch import Launcher, Place, get_json
+from tickloop.infra.launch import Launcher, Place, exchange, get_json
 from tickloop.infra.pins import FLINK
 from tickloop.infra.processes import Known, spawn, stop, wait_healthy
 
 _START_S = 120.0
 _JOB_MANAGER_MIB = 1024
+_ZOOKEEPER_MIB = 64
 
 
 def packages(files: Path) -> Path:
@@ -24,7 +28,7 @@ def packages(files: Path) -> Path:
 
 def configuration(place: Place, java_options: str) -> str:
     """Spell config.yaml."""
-    folder, ports = place.folder, place.ports
+    folder, ports, scratch = place.folder, place.ports, place.folder / "tmp"
     return f"""{java_options}
 jobmanager:
   bind-host: 127.0.0.1
@@ -36,6 +40,21 @@ taskmanager:
   numberOfTaskSlots: 1
   memory: {{process: {{size: {place.memory_mib}m}}, managed: {{size: 64m}}}}
 blob: {{server: {{port: {ports["blob"]}}}}}
+high-availability:
+  type: zookeeper
+  storageDir: file://{folder}/ha
+  cluster-id: /tickloop
+  jobmanager: {{port: {ports["rpc"]}}}
+  zookeeper:
+    quorum: 127.0.0.1:{ports["zookeeper"]}
+    client: {{session-timeout: 4 s, retry-wait: 500 ms, max-retry-attempts: 60}}
+zookeeper: {{heap: {{mb: {_ZOOKEEPER_MIB}}}}}
+web:
+  upload:
+    dir: {folder}/uploads
+io:
+  tmp:
+    dirs: {scratch}
 parallelism: {{default: 1}}
 rest: {{address: 127.0.0.1, bind-address: 127.0.0.1, port: {ports["rest"]}}}
 heartbeat: {{interval: 1000, timeout: 5000}}
@@ -48,22 +67,40 @@ restart-strategy: {{type: fixed-delay, fixed-delay: {{attempts: 100, delay: 500 
 """
 
 
+def keeper(place: Place) -> str:
+    """Spell zoo.cfg; a job manager that was killed is given up within 4 seconds."""
+    return f"""tickTime=1000
+initLimit=10
+syncLimit=5
+dataDir={place.folder}/zookeeper
+clientPort={place.ports["zookeeper"]}
+clientPortAddress=127.0.0.1
+admin.enableServer=false
+4lw.commands.whitelist=ruok
+autopurge.purgeInterval=1
+"""
+
+
 def prepare(place: Place) -> dict[str, str]:
     """Lay out the cluster's folder; give the environment that Flink's scripts want.
+
+    What processes of before left in `tmp` is deleted: none of them runs any more.
 
     The Python jar is linked into lib: a second job of a thread-mode task manager would otherwise
     load it twice and die.
     """
     own = packages(place.files)
     conf, lib = place.folder / "conf", place.folder / "lib"
-    for folder in (conf, lib, place.folder / "log", place.folder / "pid"):
-        folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(place.folder / "tmp", ignore_errors=True)
+    for name in ("conf", "lib", "log", "pid", "uploads", "tmp", "zookeeper"):
+        (place.folder / name).mkdir(parents=True, exist_ok=True)
     for path in (own / "conf").iterdir():
         if path.is_file():
             shutil.copy(path, conf / path.name)
     shipped = (own / "conf" / "config.yaml").read_text()
     options = re.search(r"^env:\n(?:[ ]+.*\n)+", shipped, flags=re.MULTILINE)
     (conf / "config.yaml").write_text(configuration(place, options[0] if options else ""))
+    (conf / "zoo.cfg").write_text(keeper(place))
     jars = [*(own / "lib").glob("*.jar"), *(own / "opt").glob("flink-python-*.jar")]
     for jar in [*jars, *(place.files / "lib").glob("*.jar")]:
         link = lib / jar.name
@@ -79,6 +116,7 @@ def script_environment(files: Path, folder: Path, java_home: str) -> dict[str, s
         "PATH": search, "JAVA_HOME": java_home, "FLINK_CONF_DIR": str(folder / "conf"),
         "FLINK_LOG_DIR": str(folder / "log"), "FLINK_PID_DIR": str(folder / "pid"),
         "FLINK_LIB_DIR": str(folder / "lib"), "NUMBA_CACHE_DIR": str(folder / "numba"),
+        "TMPDIR": str(folder / "tmp"),
     }  # fmt: skip
 
 
@@ -87,19 +125,35 @@ def start(place: Place) -> tuple[Known, ...]:
     env = prepare(place)
     scripts = packages(place.files) / "bin"
     port = place.ports["rest"]
-    started = [_start_one("jobmanager", place, env, [str(scripts / "jobmanager.sh")], port, 0)]
+    started: list[Known] = []
     try:
+        started.append(_start_keeper(place, env, str(scripts / "zookeeper.sh")))
+        script = [str(scripts / "jobmanager.sh")]
+        started.append(_start_one("jobmanager", place, env, script, port, 0))
         # One slot each: in thread mode two jobs of one process would share an interpreter lock.
         for number in range(1, place.workers + 1):
             role = f"taskmanager-{number}"
             script = [str(scripts / "taskmanager.sh")]
             started.append(_start_one(role, place, env, script, port, number))
-    except ServerError:
+    except BaseException:
         # A cluster without slots serves nobody, and nobody would know of it.
         for known in started:
             stop(known, timeout_s=5.0)
         raise
     return tuple(started)
+
+
+def _start_keeper(place: Place, env: dict[str, str], script: str) -> Known:
+    """Start what remembers the jobs."""
+    log, port = place.folder / "log" / "zookeeper.log", place.ports["zookeeper"]
+    command = supervise.command(["/bin/bash", script, "start-foreground", "1"])
+    known, process = spawn("zookeeper", command, log=log, folder=place.folder, env=env)
+    wait_healthy(
+        process, lambda: exchange("127.0.0.1", port, b"ruok", 4) == b"imok",
+        name="flink zookeeper", log=log, timeout_s=_START_S,
+    )  # fmt: skip
+    process.returncode = 0  # it outlives this command
+    return known
 
 
 def _start_one(
@@ -108,8 +162,7 @@ def _start_one(
     log = place.folder / "log" / f"{role}.log"
     foreground = ["/bin/bash", *script, "start-foreground"]
     known, process = spawn(
-        role, supervise.command(foreground) if slots else foreground, log=log, folder=place.folder,
-        env=env,
+        role, supervise.command(foreground), log=log, folder=place.folder, env=env
     )  # fmt: skip
     wait_healthy(
         process, lambda: slots_at("127.0.0.1", port) >= slots, name=f"flink {role}", log=log,
@@ -130,4 +183,6 @@ def answers(host: str, port: int) -> bool:
     return slots_at(host, port) >= 0
 
 
-LAUNCHER = Launcher(FLINK, {"rest": 8081, "rpc": 6123, "blob": 6124}, 1728, start, answers)
+LAUNCHER = Launcher(
+    FLINK, {"rest": 8081, "rpc": 6123, "blob": 6124, "zookeeper": 2181}, 1728, start, answers
+)

@@ -1,7 +1,7 @@
 """Keeps one command running: what dies is started again, and dies when its keeper does.
 
-A Flink cluster of one machine does not replace a task manager that was killed; its jobs wait for
-slots until somebody does.
+A Flink cluster of one machine replaces no process that was killed: without a task manager its jobs
+wait for slots, without a job manager for somebody who knows of them.
 """
 
 import ctypes

@@ -9,8 +9,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from tickloop.core.errors import OperatorError
+from tickloop.core.errors import OperatorError, SchemaError
 from tickloop.core.operator import Operator
+from tickloop.core.own_tables import check_outputs
 
 ENTRY_POINTS = "tickloop.operators"
 _OWN = {
@@ -107,4 +108,8 @@ def _made(kind: object, wanted: str) -> Operator:
             " on itself for ever"
         )
     found: Operator = operator
+    try:
+        check_outputs(found)
+    except SchemaError as error:
+        raise OperatorError(f"{wanted}: {error}") from error
     return found

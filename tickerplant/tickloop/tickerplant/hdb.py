@@ -60,6 +60,7 @@ def write_partition(
     also: Sequence[Table] = (),
     door: FileDoor = OS_DOOR,
     threads: int = 4,
+    for_kdb: bool = False,
 ) -> Written:
     """Add rows to a table's partition: parted by symbol, in seq order within each symbol.
 
@@ -68,7 +69,7 @@ def write_partition(
     to it (None: it has them all). Rows that the partition has with seq up to `watermark` stay
     (None: all), later ones make way, so a flush that a crash interrupted may be repeated. All
     new rows must come after the rows that stay. A new date gets empty tables for `also` in the
-    same step.
+    same step. `for_kdb` adds kdb+'s own index of `sym`, of which no symbol may be null then.
 
     The new partition is written and synced beside the database, then swapped in by one rename:
     a reader or a crash sees the old one or the new one. StoreError if the disk refuses, if rows
@@ -83,11 +84,14 @@ def write_partition(
         sources = _sources(table, batches, existing, fractional=fractional)
         order = _order(table, batches, existing, watermark, known=known)
         staged = _staged(root, target, door)
-        written = write_files(staged, table, sources, order, door=door, threads=threads)
+        written = write_files(
+            staged, table, sources, order, door=door, threads=threads, for_kdb=for_kdb
+        )
         if target.parent.exists():
             _publish(staged, target, door)
         else:
-            _publish_date(staged, target, also, fractional=fractional, door=door)
+            empty = [each for each in also if each.name != table.name]
+            _publish_date(staged, target, empty, fractional=fractional, door=door, for_kdb=for_kdb)
     kept = len(order.order) - sum(len(batch["seq"]) for batch in batches)
     return Written(target, len(order.order), kept, written, new_symbols)
 
@@ -225,14 +229,16 @@ def _longs(existing: Partition, name: str) -> np.ndarray[tuple[int], np.dtype[np
     return values.astype(np.int64, copy=False)
 
 
-def _write_empty(directory: Path, table: Table, *, fractional: bool, door: FileDoor) -> None:
+def _write_empty(
+    directory: Path, table: Table, *, fractional: bool, door: FileDoor, for_kdb: bool = False
+) -> None:
     columns = {
         column.name: nulls(column.kind, 0, dtype=surface_dtype(column.kind, fractional=fractional))
         for column in table.columns
     }
     sources = _sources(table, [columns], None, fractional=fractional)
     order = _order(table, [columns], None, None, known=0)
-    write_files(directory, table, sources, order, door=door, threads=1)
+    write_files(directory, table, sources, order, door=door, threads=1, for_kdb=for_kdb)
 
 
 def _publish(staged: Path, target: Path, door: FileDoor) -> None:
@@ -253,16 +259,17 @@ def _publish(staged: Path, target: Path, door: FileDoor) -> None:
 
 
 def _publish_date(
-    staged: Path, target: Path, also: Iterable[Table], *, fractional: bool, door: FileDoor
-) -> None:
+    staged: Path, target: Path, empty: Iterable[Table], *, fractional: bool, door: FileDoor,
+    for_kdb: bool,
+) -> None:  # fmt: skip
     """Put a new date under its name with all its tables at once, as kdb+ expects."""
     whole = staged.with_name(target.parent.name)
     if whole.exists():
         remove_tree(door, whole)
     door.make_directory(whole)
     door.rename(staged, whole / target.name)
-    for table in also:
-        if table.name != target.name:
-            _write_empty(whole / table.name, table, fractional=fractional, door=door)
+    for table in empty:
+        place = whole / table.name
+        _write_empty(place, table, fractional=fractional, door=door, for_kdb=for_kdb)
     door.sync_directory(whole)
     _publish(whole, target.parent, door)

@@ -1,8 +1,9 @@
 """A data directory as a kdb+ database of its own: what kdb+ reads, and nothing else.
 
 The partitions of a capture have kdb+'s layout already; an export gathers them with the rows that
-no merge has reached yet, leaves out our index files, and spells the null symbol as kdb+ does: as
-the empty name in `sym`. It is made under another name and renamed when it is whole.
+no merge has reached yet, puts kdb+'s own index of `sym` in the place of ours, and spells the null
+symbol as kdb+ does: as the empty name in `sym`. It is made under another name and renamed when it
+is whole.
 """
 
 from collections import Counter
@@ -154,6 +155,7 @@ class _Writer:
         done = write_partition(
             self._making, session, table, [self._columns(part) for part in parts], self._symbols,
             fractional=self._snapshot.fractional, also=tables, door=self._door, threads=2,
+            for_kdb=True,
         )  # fmt: skip
         for path in self._making.glob(f"*/*/{FILE_NAME}"):
             self._door.unlink(path)

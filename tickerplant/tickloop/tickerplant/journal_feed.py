@@ -9,7 +9,7 @@ from tickloop.core.batch import Batch, Slice
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import CorruptJournalError, FeedError
 from tickloop.core.interleave import interleave
-from tickloop.core.schema import DERIVED, INSTRUMENT, LOG
+from tickloop.core.schema import INSTRUMENT, LOG
 from tickloop.core.symbols import Symbols
 from tickloop.ingest.feed import CutRule, Health
 from tickloop.tickerplant.foreign_log import is_foreign
@@ -18,8 +18,7 @@ from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.recovery import LogReader
 from tickloop.tickerplant.scan import ROWS, TABLE_INDEX, Found, Outcome
 
-# What operators computed names its cause by a seq of that log; streams compute it again.
-_LEFT_OUT = frozenset(table.name for table in (*LOG, *DERIVED))
+_LOG_NAMES = frozenset(table.name for table in LOG)
 
 
 class JournalFeed:
@@ -77,14 +76,15 @@ class JournalFeed:
         last = -1
         tables = reader.scanner.tables()
         for index, batch in enumerate(reader.decoder.each(reader.bytes, found)):
-            name = tables[int(found.messages[index, TABLE_INDEX])].name
+            table = tables[int(found.messages[index, TABLE_INDEX])]
             first = int(batch.columns["seq"][0])
             if held and rows >= self._rule.messages and first > last:
                 yield self._slice(held)
                 held, rows = [], 0
             last = max(last, int(batch.columns["seq"][-1]))
             self.messages += 1
-            if name not in _LEFT_OUT:
+            # Derived rows name causes by seqs of that log; streams compute them again.
+            if table.name not in _LOG_NAMES and not table.is_derived:
                 held.append(batch)
                 rows += int(found.messages[index, ROWS])
         if held:

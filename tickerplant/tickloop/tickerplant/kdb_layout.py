@@ -220,11 +220,13 @@ def vector_header(type_number: int, count: int, *, attribute: str = "") -> bytes
     return struct.pack("<BBBB4xq", 0xFE, 0x20, type_number, ATTRIBUTES.index(attribute), count)
 
 
-def enum_header(domain: str, count: int) -> bytes:
-    """Make the page before enumerated symbols (shape PAGE); never with an attribute."""
+def enum_header(domain: str, count: int, *, attribute: str = "") -> bytes:
+    """Make the page before enumerated symbols (shape PAGE); what `p` promises follows them."""
     head = bytearray(PAGE_START)
     head[:2] = b"\xfd\x20"
     name = domain.encode("utf-8", "surrogateescape")
     head[_PAGE_DOMAIN : _PAGE_DOMAIN + len(name)] = name
-    struct.pack_into("<BBBB4xq", head, _PAGE_HEADER, 0xFD, 0, ENUM, 0, count)
+    struct.pack_into(
+        "<BBBB4xq", head, _PAGE_HEADER, 0xFD, 0, ENUM, ATTRIBUTES.index(attribute), count
+    )
     return bytes(head)

@@ -20,6 +20,7 @@ from tickloop.tickerplant.kdb_file import Rows
 from tickloop.tickerplant.kdb_layout import TEXT, enum_header, vector_header
 from tickloop.tickerplant.kdb_names import names_file
 from tickloop.tickerplant.kdb_nested import Nested, ends_of
+from tickloop.tickerplant.kdb_parted import parted_index
 from tickloop.tickerplant.part_order import Order, PartOrder, ascends, gather, gather_ids
 from tickloop.tickerplant.parted import FILE_NAME, encode_parted
 from tickloop.tickerplant.partition import Partition
@@ -90,12 +91,19 @@ def write_files(
     *,
     door: FileDoor,
     threads: int,
+    for_kdb: bool = False,
 ) -> int:
-    """Write a table's columns, `.d` and our index into a new directory, durably; give bytes."""
+    """Write a table's columns, `.d` and our index into a new directory, durably; give bytes.
+
+    `for_kdb` gives `sym` kdb+'s own index and its `p`: none of its symbols may be null then.
+    """
     door.make_directory(directory)
+    index = parted_index(order.parted) if for_kdb else b""
 
     def write(source: ColumnSource) -> int:
-        return write_column(directory / source.column.name, source, order.order, door=door)
+        path, name = directory / source.column.name, source.column.name
+        own = index if name == "sym" else b""
+        return write_column(path, source, order.order, door=door, index=own)
 
     if threads > 1 and len(order.order):
         with ThreadPoolExecutor(threads) as pool:
@@ -127,14 +135,16 @@ def _write_synced(path: Path, fill: Callable[[int], int], door: FileDoor) -> int
     return written
 
 
-def write_column(path: Path, source: ColumnSource, order: Order, *, door: FileDoor) -> int:
-    """Write one column in the given order; give bytes."""
+def write_column(
+    path: Path, source: ColumnSource, order: Order, *, door: FileDoor, index: bytes = b""
+) -> int:
+    """Write one column in the given order, with the index of a parted one; give bytes."""
     if source.column.kind is Kind.TEXT:
         return _write_text(path, source, order, door)
     pieces = source.arrays
 
     def fill(fd: int) -> int:
-        written = door.write(fd, [_header(source, order)])
+        written = door.write(fd, [_header(source, order, "p" if index else "")])
         is_symbol = source.column.kind is Kind.SYMBOL
         chunk = np.empty(min(_CHUNK_ROWS, len(order)), dtype="<i8" if is_symbol else source.dtype)
         for start in range(0, len(order), _CHUNK_ROWS):
@@ -142,14 +152,14 @@ def write_column(path: Path, source: ColumnSource, order: Order, *, door: FileDo
             out = chunk[: len(part)]
             (gather_ids if is_symbol else gather)(pieces, part, out)
             written += door.write(fd, [out])
-        return written
+        return written + (door.write(fd, [index]) if index else 0)
 
     return _write_synced(path, fill, door)
 
 
-def _header(source: ColumnSource, order: Order) -> bytes:
+def _header(source: ColumnSource, order: Order, attribute: str) -> bytes:
     if source.column.kind is Kind.SYMBOL:
-        return enum_header(DOMAIN, len(order))
+        return enum_header(DOMAIN, len(order), attribute=attribute)
     sortable = len(order) > 0 and source.column.kind in _SORTABLE
     attribute = "s" if sortable and ascends(source.arrays, order) else ""
     return vector_header(source.type_number, len(order), attribute=attribute)

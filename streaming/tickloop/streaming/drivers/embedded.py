@@ -12,6 +12,7 @@ from tickloop.core.batch import Batch, slice_of
 from tickloop.core.instruments import Instruments
 from tickloop.core.schema import INSTRUMENT, SYMBOL, Kind, Table
 from tickloop.core.symbols import Symbols
+from tickloop.streaming.fitting import check_rows, tables_of
 from tickloop.streaming.fold import Fold
 from tickloop.streaming.job import Job
 from tickloop.streaming.order import Pending
@@ -57,6 +58,7 @@ class Driver:
         self._cadence = cadence
         self._insider = insider_of(plant) if insider is None else insider
         self._wanted = {*job.operator.tables, INSTRUMENT.name}
+        self._tables = tables_of(job, plant.catalog.by_name, str(plant.directory.root))
         self._pending = Pending()
         self._outbox: list[Batch] = []
         # Rows of this stream that the log has past the snapshot: the last key, by table.
@@ -129,7 +131,10 @@ class Driver:
         try:
             first = sorted(group, key=lambda batch: batch.table != INSTRUMENT)
             inside = [self._insider.inside(batch) for batch in first]
-            self._outbox += self._fold.take(inside)
+            made = self._fold.take(inside)
+            for each in made:
+                check_rows(self.job, each, self._tables)
+            self._outbox += made
         except Exception as error:
             # The operator may be the user's; whatever is wrong with it must not end a capture.
             self.failure = error

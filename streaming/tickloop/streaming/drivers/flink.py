@@ -14,6 +14,7 @@ from tickloop.core.batch import Batch, slice_of
 from tickloop.core.clock import monotonic_ns, sleep
 from tickloop.core.errors import SinkAwayError, SnapshotError, TickloopError
 from tickloop.streaming.drivers.embedded import Cadence, Key, past, surfaced
+from tickloop.streaming.fitting import tables_of
 from tickloop.streaming.flink.plan import JobPlan
 from tickloop.streaming.flink.returned import Position, Returned
 from tickloop.streaming.flink.share import count_of
@@ -53,6 +54,7 @@ class Driver:
         self._cadence = cadence
         self._plan = plan
         self._bus = bus
+        tables_of(job, plant.catalog.by_name, str(plant.directory.root))
         self._logged: dict[str, Key] = {}
         self._rows_since = 0
         self._waiting: tuple[int, bytes] | None = None

@@ -15,6 +15,8 @@ _LASTING = {
     "prefix": "the state knows its place in topics of the old name alone",
     "shards": "a shard is a key of the state",
     "tables": "the state knows its place in the tables that it has read so far",
+    "outputs": "who reads the results waits for each of these tables",
+    "schemas": "rows with the columns of before are on the topic",
     "max_parallelism": "it decides in which key group a state lies",
 }
 
@@ -107,8 +109,10 @@ def _fields(
     apart = {*_ONCE, "name", "params", "state_version"}
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name), after.get(name)
-        if name in apart or old == new:
+        if name in apart or (old or None) == (new or None):
             continue
+        if name == "outputs" and not old:
+            continue  # plans of old did not say
         reason = _LASTING.get(name, "")
         if is_sql and name == "statements":
             reason = "Flink cannot tell which state belongs to which part of another statement"

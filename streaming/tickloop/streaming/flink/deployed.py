@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tickloop.core.clock import monotonic_ns, sleep
 from tickloop.core.errors import JobError
 from tickloop.streaming.flink.plan import EXECUTION_MODE, JobPlan
 from tickloop.streaming.flink.rest import JobLine, Rest
@@ -12,6 +13,9 @@ from tickloop.streaming.flink.rest import JobLine, Rest
 _PLAN = "tickloop.plan"
 _KIND = "tickloop.kind"
 _MODE = "tickloop.mode"
+_BEING_MADE = "INITIALIZING"
+_MADE_NS = 60_000_000_000
+_POLL_S = 0.2
 STREAM = "stream"
 SQL = "sql"
 
@@ -75,7 +79,20 @@ class Deployed:
 
 def deployed(rest: Rest, *, ended: bool = False) -> list[Deployed]:
     """List what runs on a cluster, the last started first; with `ended`, what ended too."""
-    return [Deployed(line, _read(rest, line)) for line in rest.jobs() if line.runs or ended]
+    return [Deployed(line, _read(rest, line)) for line in _lines(rest) if line.runs or ended]
+
+
+def _lines(rest: Rest) -> list[JobLine]:
+    """List jobs once all of them can be asked: one that is being made, or taken up, tells nothing.
+
+    A job manager that was started again takes up its jobs one after the other.
+    """
+    deadline = monotonic_ns() + _MADE_NS
+    while True:
+        lines = rest.jobs()
+        if all(line.state != _BEING_MADE for line in lines) or monotonic_ns() > deadline:
+            return lines
+        sleep(_POLL_S)
 
 
 def _read(rest: Rest, line: JobLine) -> Deployment | None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tickloop.core.errors import ConfigError
+from tickloop.core.own_tables import known_tables
 from tickloop.core.parameters import Setting
+from tickloop.core.schema import Table
 
 AT_LEAST_ONCE = "at_least_once"
 EXACTLY_ONCE = "exactly_once"
@@ -47,6 +49,9 @@ class JobPlan:
     start: Start = "earliest"  # or {"seq": n}: rows after it
     state_version: int = 1  # the operator's
     code_digest: str = ""  # of the code archive, see `package`
+    outputs: tuple[str, ...] = ()  # tables that the operator writes
+    # The columns of tables that do not come with Tickloop, as `own_tables` spells them.
+    schemas: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no job can be."""
@@ -71,10 +76,23 @@ class JobPlan:
              1 <= self.parallelism <= self.shards),
             ("checkpoint_ms", self.checkpoint_ms, "at least 10", self.checkpoint_ms >= 10),
             ("tables", self.tables, "at least one table with a topic", bool(self.inputs)),
+            ("schemas", sorted(self.schemas), f"all of {', '.join(self._foreign)}",
+             set(self._foreign) <= set(self.schemas)),
             ("start", start, 'earliest or {"seq": n}', start == "earliest"
              or (isinstance(start, Mapping) and set(start) == {"seq"}
                  and isinstance(start["seq"], int))),
         ]  # fmt: skip
+
+    # Tables
+
+    @property
+    def _foreign(self) -> list[str]:
+        """Name the tables that do not come with Tickloop."""
+        return [name for name in (*self.tables, *self.outputs) if name not in known_tables({})]
+
+    def by_name(self) -> Mapping[str, Table]:
+        """Give every table that the job may meet."""
+        return known_tables(self.schemas)
 
     # Names on the cluster and on the bus
 
@@ -124,7 +142,8 @@ def from_json(text: str) -> JobPlan:
             f"job plan: unknown {', '.join(unknown)}; expected {', '.join(sorted(known))}"
         )
     try:
-        return JobPlan(**{**found, "tables": tuple(found.get("tables", ()))})
+        named = {key: tuple(found.get(key, ())) for key in ("tables", "outputs")}
+        return JobPlan(**{**found, **named})
     except TypeError as error:
         raise ConfigError(f"job plan: {error}") from error
 

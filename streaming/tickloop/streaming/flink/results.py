@@ -21,10 +21,12 @@ from tickloop.tickerplant.sinks.envelope import Header, decode, encode, read_hea
 
 # Rows a message: its bytes stay well below what brokers take.
 ROWS_MAX = 20_000
-_TABLES = {schema_id(table): table for table in DERIVED}
 _LENGTH_BYTES = 4
 _NO_CLOCKS = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 _Array = npt.NDArray[np.generic]
+# Tables by the ids of their schemas.
+Tables = Mapping[int, Table]
+SHIPPED: Tables = {schema_id(table): table for table in DERIVED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +117,23 @@ class Result:
     rows: Batch
 
 
-def header_of(raw: bytes) -> tuple[Header, Table]:
-    """Read a message's header; WireError if it tells of no derived table."""
+def header_of(raw: bytes, tables: Tables = SHIPPED) -> tuple[Header, Table]:
+    """Read a message's header; WireError if it tells of no table that is expected."""
     header = read_header(raw)
-    table = _TABLES.get(header.schema)
+    table = tables.get(header.schema)
     if table is None:
         raise WireError(
             f"derived rows of schema {header.schema:x} seen, one of"
-            f" {', '.join(f'{id_:x} ({each.name})' for id_, each in _TABLES.items())} expected;"
-            " the job runs other code than this program"
+            f" {', '.join(f'{id_:x} ({each.name})' for id_, each in tables.items())} expected;"
+            " the job runs other code than this program, or the topic has rows of an operator with"
+            " other columns: give the stream another name, whose topic is new"
         )
     return header, table
 
 
-def read(raw: bytes) -> Result:
+def read(raw: bytes, tables: Tables = SHIPPED) -> Result:
     """Take a message apart; `seq` is the cause, and the `stream` is the topic's."""
-    header, table = header_of(raw)
+    header, table = header_of(raw, tables)
     rows = decode(raw, table).rows
     names = _names(raw)
     columns = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tickloop.core.batch import Batch
-from tickloop.core.schema import CLOCK, TABLES
+from tickloop.core.schema import CLOCK
 from tickloop.streaming.flink.gather import Gather, Input
 from tickloop.streaming.flink.plan import JobPlan
 from tickloop.streaming.flink.results import nothing_of, read
@@ -36,12 +36,9 @@ class Returned:
     ) -> None:
         """Read on from a position; SinkAwayError if no broker answers."""
         ensure_result_topic(plan, bus, replication=1)
-        inputs = [
-            (schema_id(table), share)
-            for table in TABLES
-            if table.name in outputs
-            for share in range(shares)
-        ]
+        known = plan.by_name()
+        self._tables = {schema_id(known[name]): known[name] for name in outputs}
+        inputs = [(schema, share) for schema in self._tables for share in range(shares)]
         self._gather = Gather[int](inputs, start.done, start.told, ordered=in_order)
         self._consumer = BusConsumer(bus)
         low, _ = self._consumer.bounds(plan.topic, _PARTITION)
@@ -68,7 +65,7 @@ class Returned:
         """Yield groups of derived rows that are complete, a batch a table; `seq` is the cause."""
         for record in self._consumer.poll(timeout_s):
             self._next = record.offset + 1
-            result = read(record.value or b"")
+            result = read(record.value or b"", self._tables)
             if not self._gather.is_new(result.header):
                 continue
             message = Message(result.header, result.rows, nothing_of(CLOCK))

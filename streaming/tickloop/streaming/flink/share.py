@@ -16,8 +16,9 @@ from tickloop.core.errors import SnapshotError
 from tickloop.core.kernel import warm_up
 from tickloop.core.operator import Scope
 from tickloop.core.parameters import Setting
-from tickloop.core.schema import CLOCK, CONTROL, TABLES
+from tickloop.core.schema import CLOCK, CONTROL, Kind
 from tickloop.streaming.finding import find
+from tickloop.streaming.fitting import check_rows, tables_of
 from tickloop.streaming.flink.gather import Gather, Input
 from tickloop.streaming.flink.known import Known
 from tickloop.streaming.flink.package import OWN
@@ -32,6 +33,7 @@ from tickloop.tickerplant.sinks.envelope import (
     MAGIC,
     NO_SEQ,
     Header,
+    Message,
     decode,
     read_header,
     schema_id,
@@ -39,7 +41,6 @@ from tickloop.tickerplant.sinks.envelope import (
 
 # A silent table's progress is told after so many groups, or with the next clock row.
 _SILENT_GROUPS = 64
-_BY_NAME = {table.name: table for table in TABLES}
 
 
 def job_of(plan: JobPlan) -> Job:
@@ -71,13 +72,24 @@ def reads_all(job: Job) -> bool:
 
 def _inputs(plan: JobPlan, job: Job, share: int) -> list[Input]:
     """List what a share has to be told of."""
-    wanted = [_BY_NAME[name] for name in plan.inputs]
+    known = plan.by_name()
+    wanted = [known[name] for name in plan.inputs]
     return [
         (schema_id(table), shard)
         for table in wanted
         for shard in range(plan.shards)
         if reads_all(job) or table == CONTROL or shard == share
     ]
+
+
+def _without_text(message: Message) -> Message:
+    """Leave text out, which no operator is given."""
+    rows = message.rows
+    texts = {column.name for column in rows.table.columns if column.kind is Kind.TEXT}
+    if not texts:
+        return message
+    kept = {name: values for name, values in rows.columns.items() if name not in texts}
+    return Message(message.header, Batch(rows.table, kept), message.clocks)
 
 
 class Share:
@@ -88,10 +100,9 @@ class Share:
         divided = shares(job, plan.shards)
         self._job = divided[share]
         self._writer = (share, len(divided))
-        self._tables = {
-            schema_id(table): table for table in map(_BY_NAME.get, plan.tables) if table
-        }
-        self._outputs = [_BY_NAME[name] for name in job.operator.outputs]
+        known = plan.by_name()
+        self._tables = {schema_id(known[name]): known[name] for name in plan.tables}
+        self._outputs = tables_of(job, known, "the job's plan")
         self._known = Known()
         # Messages with symbols that the dictionary has not told yet, in their order by input.
         self._early: dict[Input, deque[bytes]] = {}
@@ -155,7 +166,7 @@ class Share:
 
     def _added(self, header: Header, raw: bytes) -> Sequence[Batch]:
         # A copy that may be written, because kernels are compiled for such.
-        message = decode(bytearray(raw), self._tables[header.schema])
+        message = _without_text(decode(bytearray(raw), self._tables[header.schema]))
         if not self._known.has_all(message.rows):
             self._early[header.schema, header.shard] = deque([raw])
             return ()
@@ -181,12 +192,14 @@ class Share:
 
     def _spelled(self, group: Sequence[Batch]) -> Iterator[bytes]:
         made = {rows.table.name: rows for rows in self._folded(group)}
+        for each in made.values():
+            check_rows(self._job, each, self._outputs)
         self._silent += 1
         is_due = self._silent >= _SILENT_GROUPS or any(each.table == CLOCK for each in group)
         if is_due:
             self._silent = 0
         writer = Writer(*self._writer, self._plant)
-        for table in self._outputs:
+        for table in self._outputs.values():
             rows = made.get(table.name)
             if rows is not None or is_due:
                 through = self._gather.done

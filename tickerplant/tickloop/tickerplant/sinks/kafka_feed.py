@@ -67,7 +67,8 @@ class KafkaFeed:
             if own is None or own.kinds != sent.table.kinds or own.names != sent.table.names:
                 raise FeedError(
                     f"{self.name}: table {name} ({' '.join(sent.table.names)}) seen,"
-                    f" {have} here: configure the same tables on both machines"
+                    f" {have} here: configure the same tables on both machines,"
+                    " or name those that are wanted in [feed] kafka_tables"
                 )
             if sent.fractional and not catalog.fractional:
                 raise FeedError(
