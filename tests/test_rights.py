@@ -110,6 +110,24 @@ def test_a_denied_verb_that_does_not_exist_lets_nothing_through(shared: Shared) 
         engine.evaluate(q.chars("1+1"), "anyone")
 
 
+@pytest.mark.parametrize(
+    ("verb", "text"),
+    [
+        ("load", ".Q.l`:db"),
+        ("load", ".Q.lo[`:db;0;0]"),
+        (".Q.dpft", ".Q.hdpf[`::1;`:.;2020.01.01;`sym]"),
+        ("value", '.h.val"1+1"'),
+        (".h.xd", ".h.tx[`xml;([]a:1 2)]"),
+    ],
+)
+def test_a_denied_verb_is_not_reached_through_what_is_built_on_it(
+    shared: Shared, verb: str, text: str
+) -> None:
+    engine = Engine(shared, Rights(outside=True, verbs_denied=frozenset({verb})))
+    with pytest.raises(QueryError, match="this user may not call"):
+        engine.evaluate(q.chars(text), "bound")
+
+
 @pytest.mark.parametrize("way", ["text", "name", "number", "tree"])
 def test_files_are_out_of_reach(shared: Shared, tmp_path: Path, way: str) -> None:
     path = f":{tmp_path / 'secret'}"

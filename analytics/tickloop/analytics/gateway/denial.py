@@ -13,7 +13,9 @@ _RANKS = range(1, 9)
 _TWINS = (
     frozenset({"eval", "reval", "-6!"}),
     frozenset({"parse", "-5!"}),
-    frozenset({"load", "rload"}),
+    frozenset({"load", "rload", ".Q.l", ".Q.lo"}),
+    frozenset({".Q.dpft", ".Q.hdpf"}),
+    frozenset({"value", ".h.val"}),
     frozenset({"save", "rsave"}),
 )
 

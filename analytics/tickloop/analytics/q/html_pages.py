@@ -1,11 +1,9 @@
 """The namespace .h: whole pages, workbooks of tables, and what writes each type of file."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from tickloop.analytics.q.errors import type_error
-from tickloop.analytics.q.html_text import answer, as_csv, as_tabs, as_xml, preformatted
+from tickloop.analytics.q.html_text import answer, preformatted
 from tickloop.analytics.q.registry import CONSTANTS, Interpreter, call, register
 from tickloop.analytics.q.table_rows import flat
 from tickloop.analytics.q.values import (
@@ -200,20 +198,18 @@ def as_lines(session: Interpreter, value: Value) -> Value:
     return value if is_list(value) else List((value,))
 
 
-_WRITERS: dict[str, tuple[str, Callable[[Interpreter, Value], Value]]] = {
-    "raw": (",:", as_lines),
-    "json": (".j.j'", as_json),
-    "csv": (".h.cd", as_csv),
-    "txt": (".h.td", as_tabs),
-    "xml": (".h.xd", as_xml),
-    "xls": (".h.ed", workbook),
+def _writer(name: str) -> Builtin:
+    # By its name, so that what a user may not call is not reached through the dictionary.
+    return Builtin(name, {1: lambda session, value: call(session, name, value)}, wants_session=True)
+
+
+_WRITERS = {
+    "raw": Builtin(",:", {1: as_lines}, wants_session=True),
+    "json": Builtin(".j.j'", {1: as_json}, wants_session=True),
+    "csv": _writer(".h.cd"),
+    "txt": _writer(".h.td"),
+    "xml": _writer(".h.xd"),
+    "xls": _writer(".h.ed"),
 }
 # Scripts add types of their own: .h.tx[`type]:function.
-CONSTANTS[".h.tx"] = Dictionary(
-    symbols(_WRITERS),
-    List(
-        tuple(
-            [Builtin(name, {1: writer}, wants_session=True) for name, writer in _WRITERS.values()]
-        )
-    ),
-)
+CONSTANTS[".h.tx"] = Dictionary(symbols(_WRITERS), List(tuple(_WRITERS.values())))
