@@ -12,6 +12,8 @@ Column = npt.NDArray[Any]
 Codes = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 
+U = np.uint64
+
 _TIMES = ("int32", "int64")
 _NEAR = 8
 _LEAST = -(2**63)
@@ -48,8 +50,9 @@ def first_later(times: Column, low: int, stop: int, time: int) -> int:
     """
     if low + _NEAR <= stop:
         steps = 0
+        near = U(low)
         for ahead in range(_NEAR):
-            steps += times[low + ahead] <= time
+            steps += times[near + U(ahead)] <= time
         if steps < _NEAR:
             return low + steps
         low += _NEAR
@@ -75,6 +78,18 @@ def first_at_least(times: Column, low: int, stop: int, time: int) -> int:
     return low
 
 
+@inline_kernel
+def _match(
+    times: Column, row: int, others: Column, begin: int, end: int, place: int, before: int,
+    found: Codes,
+) -> int:  # fmt: skip
+    """Match a row; go on from the place of the row before, whose time was `before`."""
+    time = int(times[U(row)])
+    place = first_later(others, begin if time < before else place, end, time)
+    found[U(row)] = place - 1 if place > begin else -1
+    return place
+
+
 @kernel(
     *(
         f"void({seen(t)}, int64[::1], int64[::1], int64, int64, {seen(t)}, int64[::1], int64[::1],"
@@ -86,19 +101,37 @@ def asof_spans(
     times: Column, starts: Longs, stops: Longs, first: int, stop: int,
     others: Column, other_starts: Longs, other_stops: Longs, found: Codes,
 ) -> None:  # fmt: skip
-    """Match the rows of spans with the rows of the spans beside them; -1 where none is earlier."""
-    for span in range(first, stop):
-        begin = other_starts[span]
-        end = other_stops[span]
-        next_row = begin
-        before = np.int64(_LEAST)
-        for row in range(starts[span], stops[span]):
-            time = times[row]
-            if time < before:
-                next_row = begin
-            before = np.int64(time)
-            next_row = first_later(others, next_row, end, time)
-            found[row] = next_row - 1 if next_row > begin else -1
+    """Match the rows of spans with the rows of the spans beside them; -1 where none is earlier.
+
+    Two spans go side by side, for each search begins where the one before ended.
+    """
+    for one in range(first, stop, 2):
+        two = min(one + 1, stop - 1)
+        begin, end = other_starts[one], other_stops[one]
+        second_begin, second_end = other_starts[two], other_stops[two]
+        place, second = begin, second_begin
+        before = second_before = _LEAST
+        row, second_row = starts[one], starts[two]
+        rows = min(stops[one] - row, stops[two] - second_row)
+        for _ in range(rows if two > one else 0):
+            place = _match(times, row, others, begin, end, place, before, found)
+            before = int(times[row])
+            row += 1
+            second = _match(
+                times, second_row, others, second_begin, second_end, second, second_before, found
+            )
+            second_before = int(times[second_row])
+            second_row += 1
+        while row < stops[one]:
+            place = _match(times, row, others, begin, end, place, before, found)
+            before = int(times[row])
+            row += 1
+        while second_row < stops[two] and two > one:
+            second = _match(
+                times, second_row, others, second_begin, second_end, second, second_before, found
+            )
+            second_before = int(times[second_row])
+            second_row += 1
 
 
 @kernel(

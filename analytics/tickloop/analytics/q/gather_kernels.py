@@ -1,5 +1,6 @@
 """Rows of a column by their positions, in several cores; position -1 gives the null."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -50,6 +51,13 @@ def gather(values: Column, rows: Column, missing: Any = 0) -> Column:
     source, places, target = look(values).view(bits), look(rows), out.view(bits)
     together([partial(_gather, source, places[a:b], null, target[a:b]) for a, b in cuts(len(rows))])
     return out
+
+
+def picker(values: Column, rows: Column, out: Column) -> Callable[[int, int], None]:
+    """Give what copies values[rows[k]] to out[k] for a stretch of k; a value has 1 to 8 bytes."""
+    bits = np.dtype(f"u{values.dtype.itemsize}")
+    source, places, target = look(values).view(bits), look(rows), out.view(bits)
+    return lambda a, b: _gather(source, places[a:b], bits.type(0), target[a:b])
 
 
 def _gather_any(values: Column, rows: Column, missing: Any) -> Column:

@@ -13,7 +13,7 @@ from tickloop.analytics.q import code_kernels as by_code
 from tickloop.analytics.q import span_kernels as by_span
 from tickloop.analytics.q.codes import coded
 from tickloop.analytics.q.cores import ROWS_MIN, cores, together
-from tickloop.analytics.q.gather_kernels import look
+from tickloop.analytics.q.gather_kernels import look, picker
 from tickloop.analytics.q.groups import Groups
 from tickloop.analytics.q.rows import take
 from tickloop.analytics.q.values import (
@@ -33,8 +33,9 @@ Longs = npt.NDArray[np.int64]
 
 # Spans of about this many rows go through all aggregates before the next ones are touched, so
 # that a column which several aggregates read comes from memory once.
-_BLOCK_ROWS = 1 << 15
+_BLOCK_ROWS = 1 << 17
 _ROWS_OF_FEW = 2000
+_WIDE = 8
 _UNTYPED = (QType.GUID, QType.SYMBOL)
 _NO_NULL = -(2**63)
 
@@ -46,6 +47,8 @@ class Job:
     by_spans: Callable[[int, int], None]
     by_codes: Callable[[], None]
     result: Callable[[], Value]
+    # Reads few rows of what others read whole: goes last over a block, which is near by then.
+    is_sparse: bool = False
 
 
 def _nothing(*_: object) -> None:
@@ -58,7 +61,8 @@ def run(groups: Groups, jobs: Sequence[Job]) -> list[Value]:
         return []
     if groups.together:
         note("kernels over spans of rows")
-        together([partial(_run_spans, jobs, share) for share in _shares(groups)])
+        whole_first = sorted(jobs, key=lambda each: each.is_sparse)
+        together([partial(_run_spans, whole_first, share) for share in _shares(groups)])
     else:
         note("kernels over codes of rows")
         workers = cores() if groups.rows >= ROWS_MIN else 1
@@ -74,8 +78,8 @@ def _run_codes(jobs: Sequence[Job]) -> None:
 
 def _shares(groups: Groups) -> list[list[int]]:
     """Cut groups into blocks of about equal rows, and these into one share for each core."""
-    rows = int(groups.counts.sum())
     ends = np.cumsum(groups.counts)
+    rows = int(ends[-1]) if len(ends) else 0
     marks = np.arange(_BLOCK_ROWS, rows, _BLOCK_ROWS)
     edges = np.unique(np.concatenate(([0], np.searchsorted(ends, marks), [groups.count])))
     blocks: list[int] = edges.astype(np.int64).tolist()
@@ -108,10 +112,12 @@ def job(name: str, arguments: Sequence[Value], groups: Groups, kind: QType | Non
 
 
 def _end(name: str, argument: Value, groups: Groups) -> Job:
-    def result() -> Value:
-        return take(argument, groups.firsts if name == "first" else groups.lasts)
-
-    return Job(_nothing, _nothing, result)
+    rows = groups.firsts if name == "first" else groups.lasts
+    if not (groups.together and isinstance(argument, Vector) and argument.data.itemsize <= _WIDE):
+        return Job(_nothing, _nothing, lambda: take(argument, rows))
+    kind, out = argument.type, np.empty(groups.count, dtype=argument.data.dtype)
+    pick = picker(argument.data, rows, out)
+    return Job(pick, _nothing, lambda: Vector(kind, out), is_sparse=True)
 
 
 def _numbers(argument: Value) -> Vector | None:
@@ -155,7 +161,9 @@ def _sums(vector: Vector, groups: Groups) -> tuple[Job, Array, Longs]:
 
 def _sum(_: str, columns: list[Vector], groups: Groups, kind: QType) -> Job:
     plan, totals, _counts = _sums(columns[0], groups)
-    return Job(plan.by_spans, plan.by_codes, lambda: Vector(kind, totals.astype(DTYPES[kind])))
+    return Job(
+        plan.by_spans, plan.by_codes, lambda: Vector(kind, totals.astype(DTYPES[kind], copy=False))
+    )
 
 
 def _avg(_: str, columns: list[Vector], groups: Groups, kind: QType) -> Job:
@@ -167,7 +175,7 @@ def _avg(_: str, columns: list[Vector], groups: Groups, kind: QType) -> Job:
 
     def result() -> Value:
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Vector(kind, (totals / counts).astype(DTYPES[kind]))
+            return Vector(kind, (totals / counts).astype(DTYPES[kind], copy=False))
 
     return Job(plan.by_spans, plan.by_codes, result)
 
@@ -180,7 +188,7 @@ def _extreme(name: str, columns: list[Vector], groups: Groups, kind: QType) -> J
     lows, highs, is_new = _ends(vector, groups)
 
     def result() -> Value:
-        return Vector(kind, (lows if name == "min" else highs).astype(DTYPES[kind]))
+        return Vector(kind, (lows if name == "min" else highs).astype(DTYPES[kind], copy=False))
 
     if not is_new:
         return Job(_nothing, _nothing, result)
@@ -260,7 +268,7 @@ def _weighted(name: str, columns: list[Vector], groups: Groups, kind: QType) -> 
         if name == "wsum":
             return Vector(kind, totals)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Vector(kind, (totals / weight_sums).astype(DTYPES[kind]))
+            return Vector(kind, (totals / weight_sums).astype(DTYPES[kind], copy=False))
 
     spans = groups.starts, groups.stops
     return Job(
@@ -284,7 +292,9 @@ def _moment(name: str, columns: list[Vector], groups: Groups, kind: QType) -> Jo
 
     def result() -> Value:
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Vector(kind, np.asarray(_MOMENTS[name](counts, *out)).astype(DTYPES[kind]))
+            return Vector(
+                kind, np.asarray(_MOMENTS[name](counts, *out)).astype(DTYPES[kind], copy=False)
+            )
 
     return Job(work, lambda: work(0, groups.count), result)
 
@@ -318,7 +328,7 @@ def _median(_: str, columns: list[Vector], groups: Groups, kind: QType) -> Job |
         low = values[order[np.minimum(begins + np.maximum(counts - 1, 0) // 2, last)]]
         high = values[order[np.minimum(begins + counts // 2, last)]]
         middle = np.where(counts > 0, (low + high) / 2, np.nan)
-        return Vector(kind, middle.astype(DTYPES[kind]))
+        return Vector(kind, middle.astype(DTYPES[kind], copy=False))
 
     return Job(_nothing, _nothing, result)
 

@@ -57,7 +57,7 @@ class Groups:
         """Whether the rows of each group lie together."""
         return self.coded is None
 
-    @property
+    @cached_property
     def counts(self) -> Longs:
         """How many rows each group has."""
         return self.stops - self.starts

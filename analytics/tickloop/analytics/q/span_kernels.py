@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.analytics.q.gather_kernels import seen
-from tickloop.core.kernel import kernel
+from tickloop.core.kernel import inline_kernel, kernel
 
 Column = npt.NDArray[Any]
 Longs = npt.NDArray[np.int64]
@@ -121,6 +121,21 @@ def span_float_extremes(
         highs[span] = max(high_a, high_b, high_c, high_d)
 
 
+@inline_kernel
+def _weigh(
+    weights: Column, values: Floats, row: int, stop: int, null: int, total: float,
+    weight_sum: float,
+) -> tuple[float, float]:  # fmt: skip
+    """Add some rows' weight*value, and weight, to what is there; nulls are left out."""
+    for place in range(U(row), U(stop)):
+        value = values[place]
+        weight = np.float64(weights[place])
+        if value == value and weight == weight and weights[place] != null:
+            total += weight * value
+            weight_sum += weight
+    return total, weight_sum
+
+
 @kernel(
     *(
         f"void({seen(t)}, {seen('float64')}, {_SPANS}, int64, float64[::1], float64[::1])"
@@ -133,34 +148,36 @@ def span_weighted(
 ) -> None:  # fmt: skip
     """Write sums of weight*value and of weight over the rows where neither is null.
 
-    `null` is the null of integer weights.
+    `null` is the null of integer weights. Two spans go side by side, for each sum waits for the
+    one before; either one's rows are added in their order. They are added again, one by one, where
+    a sum says that there was a null.
     """
-    for span in range(first, stop):
-        total = 0.0
-        weight_sum = 0.0
-        row = starts[span]
-        while row < stops[span]:
-            end = min(row + _CHUNK, stops[span])
-            nulls = 0
-            for place in range(U(row), U(end)):
-                value = values[place]
-                weight = weights[place]
-                nulls += (value != value) | (weight != weight) | (weight == null)
-            if nulls == 0:
-                for place in range(U(row), U(end)):
-                    weight = np.float64(weights[place])
-                    total += weight * values[place]
-                    weight_sum += weight
-            else:
-                for place in range(U(row), U(end)):
-                    value = values[place]
-                    weight = np.float64(weights[place])
-                    if value == value and weight == weight and weight != null:
-                        total += weight * value
-                        weight_sum += weight
-            row = end
-        totals[span] = total
-        weight_sums[span] = weight_sum
+    for one in range(first, stop, 2):
+        other = min(one + 1, stop - 1)
+        rows = min(stops[one] - starts[one], stops[other] - starts[other])
+        a, b = U(starts[one]), U(starts[other])
+        total_a = weight_a = total_b = weight_b = 0.0
+        nulls = False
+        for place in range(U(rows)):
+            weight = np.float64(weights[a + place])
+            total_a += weight * values[a + place]
+            weight_a += weight
+            nulls |= weights[a + place] == null
+            weight = np.float64(weights[b + place])
+            total_b += weight * values[b + place]
+            weight_b += weight
+            nulls |= weights[b + place] == null
+        total = total_a + weight_a + total_b + weight_b
+        if nulls or total != total:
+            rows = 0
+            total_a = weight_a = total_b = weight_b = 0.0
+        totals[one], weight_sums[one] = _weigh(
+            weights, values, starts[one] + rows, stops[one], null, total_a, weight_a
+        )
+        if other != one:
+            totals[other], weight_sums[other] = _weigh(
+                weights, values, starts[other] + rows, stops[other], null, total_b, weight_b
+            )
 
 
 @kernel(

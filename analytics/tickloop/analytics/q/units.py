@@ -82,8 +82,18 @@ def _as_span(data: Array, source: QType, target: QType) -> Array:
         return _fitting(data // (step // known), target)
     if source is QType.DATETIME or source is QType.TIMESTAMP:
         instants = _as_timestamp(data, source) if source is QType.DATETIME else data
-        return (instants % DAY_NS // step).astype(DTYPES[target])
+        return _in_day(instants, step).astype(DTYPES[target], copy=False)
     return np.zeros(len(data), dtype=DTYPES[target])
+
+
+def _in_day(instants: Array, step: int) -> Array:
+    """Give how many steps of a day were over at each instant."""
+    days = quotients(instants, DAY_NS)
+    if days is None:
+        return instants % DAY_NS // step
+    times = instants - days * DAY_NS
+    steps = quotients(times, step)
+    return times // step if steps is None else steps
 
 
 def _days(data: Array, source: QType) -> Array:

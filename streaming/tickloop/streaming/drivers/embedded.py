@@ -16,7 +16,7 @@ from tickloop.streaming.fitting import check_rows, tables_of
 from tickloop.streaming.fold import Fold
 from tickloop.streaming.job import Job
 from tickloop.streaming.order import Pending
-from tickloop.streaming.snapshots import SnapshotFile
+from tickloop.streaming.snapshots import SnapshotFile, changes
 from tickloop.tickerplant.inside import Insider
 from tickloop.tickerplant.plant import Plant
 from tickloop.tickerplant.publication import Update
@@ -38,8 +38,10 @@ class Driver:
 
     What it folds is the log, in the log's order. A snapshot is kept once its rows, and the rows
     that follow from them, are on disk. A restart goes on from there: it folds the log's rows
-    anew and leaves out the derived rows that the log has already. An operator that raises is not
-    called again: the error is logged and kept in `failure`, and the plant goes on.
+    anew and leaves out the derived rows that the log has already. A live parameter that has
+    another value by then holds from the restart on, as if a `control` row had changed it there;
+    ConfigError names a changed one that is not live. An operator that raises is not called again:
+    the error is logged and kept in `failure`, and the plant goes on.
     """
 
     def __init__(
@@ -68,20 +70,26 @@ class Driver:
         self._waiting: tuple[int, bytes] | None = None
         self._last_published = -1
         found = kept.read()
+        before = None if found is None else kept.params()
+        changed = {} if before is None else changes(job, before, kept.path)
         self._fold = Fold(job, found)
         if found is None:
             self._begin()
         else:
             self._go_on()
+        if changed:
+            self._fold.change(changed)
+            self._put_on_disk()
+            kept.write(self._fold.snapshot())
+        if changed or before is None:
+            kept.write_params(job.params)
 
     def _begin(self) -> None:
         plant = self._plant
         # What the log told before counts for rows that follow: names, and units.
         for batch in _known(plant):
             self._fold.take([batch])
-        plant.commit()
-        if plant.journal.is_open:
-            plant.journal.log.sync()
+        self._put_on_disk()
         self._fold.seq = plant.journal.next_seq - 1
         self._kept.write(self._fold.snapshot())
         plant.subscribe(self)
@@ -168,6 +176,12 @@ class Driver:
         if self._waiting is not None and self._plant.journal.synced_seq >= self._waiting[0]:
             self._kept.write(self._waiting[1])
             self._waiting = None
+
+    def _put_on_disk(self) -> None:
+        """Wait until everything that was published is on disk."""
+        self._plant.commit()
+        if self._plant.journal.is_open:
+            self._plant.journal.log.sync()
 
     def close(self) -> None:
         """Leave the plant; call it before the plant closes, and `keep` after."""
