@@ -8,7 +8,8 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ class Asked:
     error: str
 
 
+_values = attrgetter(*(field.name for field in fields(Asked)))
+
+
 class UsageLog:
     """Writes the table; rows are seen by others at once."""
 
@@ -68,7 +72,7 @@ class UsageLog:
         if not asked:
             return
         columns: dict[str, Any] = {}
-        for name, values in zip(USAGE.names, zip(*map(astuple, asked), strict=True), strict=False):
+        for name, values in zip(USAGE.names, zip(*map(_values, asked), strict=True), strict=False):
             if name in _TEXTS:
                 columns[name] = np.empty(len(asked), dtype=object)
                 columns[name][:] = [text.encode(errors="surrogateescape") for text in values]

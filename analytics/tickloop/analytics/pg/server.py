@@ -130,8 +130,11 @@ class PgServer:
             raise
         finally:
             del self._clients[process]
-            self._tasks.discard(task)
-            await client.close()
+            try:
+                await client.close()
+            finally:
+                # Whoever closes the server waits until then.
+                self._tasks.discard(task)
 
 
 def _internal() -> PgError:

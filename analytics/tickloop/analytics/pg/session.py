@@ -1,6 +1,7 @@
 """One client's session: what each message does, and what is answered."""
 
 import asyncio
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,6 +79,9 @@ class Session:
         self._skips = False  # until Sync, after an error in the extended protocol
         self._stopped: PgError | None = None
         self._is_busy = False
+        # When the statement that runs is late, and what looks whether it is.
+        self._due = math.inf
+        self._watch: asyncio.TimerHandle | None = None
 
     def stop(self, message: str) -> None:
         """Stop the statement that runs, if one does."""
@@ -93,7 +97,8 @@ class Session:
         if self._skips:
             return
         # What only reads a message needs no clock.
-        timer = None if isinstance(message, Parse | Close) else self._timer()
+        if not isinstance(message, Parse | Close):
+            self._begin_time()
         self._is_busy = True
         try:
             if isinstance(message, Query):
@@ -107,23 +112,43 @@ class Session:
         finally:
             self._is_busy = False
             self._stopped = None
-            if timer is not None:
-                timer.cancel()
+            self._due = math.inf
         await self._sink.drain()
 
     async def close(self) -> None:
         """Let everything go."""
+        if self._watch is not None:
+            self._watch.cancel()
         for portal in self._portals.values():
             await portal.close()
         await self._statements.close()
 
-    def _timer(self) -> asyncio.TimerHandle | None:
+    def _begin_time(self) -> None:
+        """Say when the statement that begins will be late, and have that looked at by then.
+
+        One timer serves many statements: most are over long before it comes.
+        """
         wanted = (self._settings.statement_timeout_s, self._limits.statement_s)
         limit_s = min((one for one in wanted if one > 0), default=0.0)
         if not limit_s:
-            return None
-        late = "canceling statement due to statement timeout"
-        return asyncio.get_running_loop().call_later(limit_s, self.stop, late)
+            return
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + limit_s
+        if self._watch is not None and self._watch.when() > self._due:
+            self._watch.cancel()
+            self._watch = None
+        if self._watch is None:
+            self._watch = loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        loop = asyncio.get_running_loop()
+        if self._due == math.inf:
+            return
+        if loop.time() < self._due:
+            self._watch = loop.call_at(self._due, self._look)
+        else:
+            self.stop("canceling statement due to statement timeout")
 
     def _fail(self, error: PgError) -> None:
         self._transaction.fail()

@@ -124,7 +124,11 @@ def _float(value: Any, *, single: bool) -> bytes:
         return b"NaN"
     if np.isinf(value):
         return b"Infinity" if value > 0 else b"-Infinity"
-    exact = Decimal(str(value))
+    text = str(value)
+    # Python spells what is neither tiny nor huge as PostgreSQL does, but for a last .0.
+    if "e" not in text and ((single and abs(value) < 1e6) or (not single and abs(value) < 1e15)):
+        return text.removesuffix(".0").encode()
+    exact = Decimal(text)
     exponent = exact.adjusted()
     digits = "".join(map(str, exact.as_tuple().digits)).rstrip("0") or "0"
     if -4 <= exponent < (6 if single else 15):
