@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 _FETCH_BYTES = 8 << 20
 # Messages since the last base may have so many bytes, or as many as the base.
-_SINCE_BYTES = 4 << 20
+_SINCE_BYTES = 1 << 20
 
 
 def submit(text: str) -> None:
