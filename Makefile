@@ -26,7 +26,7 @@ servers: .venv/.test
 
 # Kafka, QuestDB and Flink, killed and started again under load; needs Java 17 and Maven.
 test-servers: servers
-	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -rs tests/test_infra.py tests/test_kafka_*.py tests/test_questdb_*.py tests/test_flink_*.py
+	$(BIN)/python -m pytest -q -n 3 --dist=worksteal -rs tests/test_infra.py tests/test_kafka_*.py tests/test_questdb_*.py tests/test_flink_*.py tests/test_distributed.py
 
 check: .venv/.test
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from tickloop.analytics.pg.server import PgLimits, PgServer
 from tickloop.analytics.pg.session import SessionLimits
 from tickloop.analytics.questdb.place import place_of
 from tickloop.core.errors import TickloopError
+from tickloop.core.kernel import warm_up
 from tickloop.tickerplant.usage import UsageLog
 
 _MESSAGE_BYTES = 1 << 26
@@ -73,10 +74,13 @@ async def _serve(settings: PgSettings) -> None:
     )  # fmt: skip
     await server.start()
     print(json.dumps({"port": server.port}), flush=True)  # noqa: T201 - told to the parent
+    # Loading what spells rows takes a second, which the first client with many is not to wait for.
+    warming = asyncio.create_task(asyncio.to_thread(warm_up))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
     await server.close()
+    await warming
     opener.close()
 
 
