@@ -1,15 +1,18 @@
 """A stream that goes on with other values of its parameters than it began with."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.market_log import market_log
 from tests.runtimes import NEVER_AGAIN, attached, finish, logged, opened, plain, recorded, surfaced
+from tickloop.analytics.operators.pairs import Pairs
 from tickloop.core.batch import Batch, Slice
 from tickloop.core.errors import ConfigError, SnapshotError
 from tickloop.core.instruments import Instruments
+from tickloop.core.operator import State
 from tickloop.core.symbols import Symbols
 from tickloop.streaming.drivers import batch as in_batch
 from tickloop.streaming.finding import find
@@ -18,6 +21,13 @@ from tickloop.streaming.job import Job, job
 from tickloop.tickerplant.inside import Insider
 
 GIVEN = {"pairs": "AAA/BBB CCC/DDD*1.5", "warm_up": "2s", "half_life": "5s", "interval": "3s"}
+
+
+class Failing(Pairs):
+    """Pairs whose every step raises."""
+
+    def step(self, state: State, batch: Batch) -> tuple[State, Sequence[Batch]]:
+        raise ZeroDivisionError
 
 
 def pairs(entry: float, **given: str) -> Job:
@@ -110,4 +120,23 @@ def test_a_state_from_before_values_were_noted_goes_on_and_a_damaged_note_is_ref
     plant = opened(tmp_path, symbols)
     with pytest.raises(SnapshotError, match=r"pairs\.params is damaged"):
         attached(pairs(1.0), plant)
+    plant.close()
+
+
+def test_a_stream_that_fails_as_it_goes_on_keeps_the_state_and_the_values_of_before(
+    tmp_path: Path,
+) -> None:
+    log = market_log(300, seed=3)
+    slices, symbols = log.slices(20), Symbols(log.symbols)
+    run(pairs(1.0), slices[:5], symbols, tmp_path)
+    files = [tmp_path / "cursors" / f"pairs.{end}" for end in ("state", "params")]
+    before = [path.read_bytes() for path in files]
+    plant = opened(tmp_path, symbols)
+    for rows in slices[5:9]:
+        plant.publish(rows)
+    plant.journal.abandon()
+    plant = opened(tmp_path, symbols)
+    driver = attached(replace(pairs(0.3), operator=Failing()), plant)
+    assert isinstance(driver.failure, ZeroDivisionError)
+    assert [path.read_bytes() for path in files] == before
     plant.close()

@@ -24,3 +24,12 @@ def job(name: str, operator: Operator, given: Settings) -> Job:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"stream {name!r} seen; a letter, then letters, digits and _ expected")
     return Job(name, operator, settings(operator.parameters, given, f"stream.{name}"))
+
+
+def live_changes(job: Job, before: Settings) -> dict[str, float]:
+    """Give the live parameters that have other values than a state was made with."""
+    return {
+        each.name: float(job.params[each.name])
+        for each in job.operator.parameters
+        if each.live and job.params[each.name] != before.get(each.name)
+    }

@@ -62,21 +62,13 @@ class SnapshotFile:
         self._door.sync_directory(self._folder)
 
 
-def changes(job: Job, before: Settings, path: Path) -> dict[str, float]:
-    """Give the live parameters that have other values than a state was made with.
-
-    ConfigError names one that holds for as long as the state at `path` lives.
-    """
-    found = {}
+def check_lasting(job: Job, before: Settings, path: Path) -> None:
+    """Refuse other values of what holds for as long as the state at `path` lives; ConfigError."""
     for each in job.operator.parameters:
         value = job.params[each.name]
-        if before.get(each.name, None if each.live else value) == value:
-            continue
-        if not each.live:
+        if not each.live and before.get(each.name, value) != value:
             raise ConfigError(
                 f"stream.{job.name}.{each.name}: {value!r} seen, {before[each.name]!r} expected,"
                 " which its state was made with and which holds for as long as that lives; give"
                 f" the stream another name, or delete {path} to begin anew with the next row"
             )
-        found[each.name] = float(value)
-    return found

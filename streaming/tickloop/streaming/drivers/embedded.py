@@ -14,9 +14,9 @@ from tickloop.core.schema import INSTRUMENT, SYMBOL, Kind, Table
 from tickloop.core.symbols import Symbols
 from tickloop.streaming.fitting import check_rows, tables_of
 from tickloop.streaming.fold import Fold
-from tickloop.streaming.job import Job
+from tickloop.streaming.job import Job, live_changes
 from tickloop.streaming.order import Pending
-from tickloop.streaming.snapshots import SnapshotFile, changes
+from tickloop.streaming.snapshots import SnapshotFile, check_lasting
 from tickloop.tickerplant.inside import Insider
 from tickloop.tickerplant.plant import Plant
 from tickloop.tickerplant.publication import Update
@@ -71,18 +71,18 @@ class Driver:
         self._last_published = -1
         found = kept.read()
         before = None if found is None else kept.params()
-        changed = {} if before is None else changes(job, before, kept.path)
+        if before is not None:
+            check_lasting(job, before, kept.path)
         self._fold = Fold(job, found)
+        if before is None:
+            kept.write_params(job.params)
         if found is None:
             self._begin()
         else:
             self._go_on()
-        if changed:
-            self._fold.change(changed)
-            self._put_on_disk()
-            kept.write(self._fold.snapshot())
-        if changed or before is None:
-            kept.write_params(job.params)
+        changed = {} if before is None else live_changes(job, before)
+        if changed and self.failure is None:
+            self._take_up(changed)
 
     def _begin(self) -> None:
         plant = self._plant
@@ -102,6 +102,13 @@ class Driver:
         ]
         self._logged.clear()
         self.pump()
+
+    def _take_up(self, changed: Mapping[str, float]) -> None:
+        """Give live parameters other values, and keep that before any row follows from it."""
+        self._fold.change(changed)
+        self._put_on_disk()
+        self._kept.write(self._fold.snapshot())
+        self._kept.write_params(self.job.params)
 
     def _logged_of(self, batch: Batch) -> Key:
         return self._logged.get(batch.table.name, _BEFORE_ALL)

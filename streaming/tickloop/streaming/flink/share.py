@@ -27,7 +27,7 @@ from tickloop.streaming.flink.results import Writer, nothing_of
 from tickloop.streaming.flink.routes import content
 from tickloop.streaming.flink.unpack import use
 from tickloop.streaming.fold import Fold
-from tickloop.streaming.job import Job, job
+from tickloop.streaming.job import Job, job, live_changes
 from tickloop.streaming.routing import shares
 from tickloop.tickerplant.sinks.envelope import (
     MAGIC,
@@ -139,11 +139,7 @@ class Share:
 
         They hold from the next row on, so what was taken since the base is `replayed` before.
         """
-        changed = {
-            each.name: float(self._job.params[each.name])
-            for each in self._job.operator.parameters
-            if each.live and self._job.params[each.name] != self._params.get(each.name)
-        }
+        changed = live_changes(self._job, self._params)
         if changed:
             self._params |= changed
             self._fold.change(changed)
