@@ -56,9 +56,9 @@ def run_over(
     warm_up()
     recorded = day.read(symbols, found.tables)
     made = list(Driver(wanted, counted.of(recorded.groups)).rows())
-    shipped = known_tables({})
     for each in made:
-        check_rows(wanted, each, {**shipped, each.table.name: each.table, **declared(found)})
+        known = {each.table.name: each.table, **known_tables({}), **declared(found)}
+        check_rows(wanted, each, {name: known[name] for name in found.outputs if name in known})
     fractional = recorded.fractional
     written = tables(made, symbols, recorded.instruments, fractional=fractional)
     files = [_write(table, name, output, len(written)) for name, table in written.items() if output]

@@ -60,8 +60,10 @@ def check_rows(job: Job, rows: Batch, tables: Mapping[str, Table]) -> None:
             f" rows need {', '.join(_NEEDED)}"
         )
     lengths = {name: len(values) for name, values in rows.columns.items()}
-    if foreign := sorted(set(lengths) - set(table.names)) or len(set(lengths.values())) > 1:
-        told = f"{foreign[0]}" if isinstance(foreign, list) else f"lengths {lengths}"
+    told = ", ".join(sorted(set(lengths) - set(table.names)))
+    if not told and len(set(lengths.values())) > 1:
+        told = f"lengths {lengths}"
+    if told:
         raise OperatorError(
             f"{job.operator.name} made rows of {table.name} with {told}; columns of one length"
             f" expected, of {', '.join(table.names)}"
