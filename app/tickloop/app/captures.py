@@ -18,14 +18,13 @@ from tickloop.core.batch import Batch, Slice
 from tickloop.core.clock import NULL_TIME, iso
 from tickloop.core.errors import DataDirectoryError
 from tickloop.core.interleave import interleave
-from tickloop.core.schema import LOG
+from tickloop.core.schema import comes_from_feeds
 from tickloop.tickerplant import hdb_info, manifest
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.directory import DataDirectory
 from tickloop.tickerplant.file_door import OS_DOOR
 
 NAME = "captured.json"
-_LOG_NAMES = frozenset(table.name for table in LOG)
 _OURS = frozenset(
     {
         *("journal", "rdb", "intraday", "db", "db.staging", "cursors", "aside"),
@@ -217,7 +216,7 @@ def _kept(root: Path, first_seq: int) -> tuple[Counter[str], dict[str, int]]:
     counts: Counter[str] = Counter()
     last: dict[str, int] = {}
     for table, columns in snapshot.tables.items():
-        if table in _LOG_NAMES or columns.is_derived:
+        if not comes_from_feeds(columns):
             continue
         best = -1
         for part in snapshot.parts(table, columns=("seq", "venue_time")):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tickloop.core.clock import iso
-from tickloop.core.schema import INSTRUMENT, LOG
+from tickloop.core.schema import INSTRUMENT, LOG_NAMES
 from tickloop.ingest.feed import Feed
 from tickloop.tickerplant.database import Database
 from tickloop.tickerplant.journal import CutTail, logs
@@ -20,7 +20,6 @@ GAPS = frozenset({"gaps", "gap_messages", "depth_gap", "lost_packets"})
 BOOK = frozenset(
     {"crossed_book", "locked_book", "unknown_order", "duplicate_order", "negative_size"}
 )
-_LOG_NAMES = frozenset(table.name for table in LOG)
 
 
 @dataclass(slots=True)
@@ -84,7 +83,7 @@ def summarise(
         parts = snapshot.parts(table, columns=("time", "seq"))
         found.rows[table] = sum(len(part) for part in parts)
         dates.update(part.session.isoformat() for part in parts if part.session)
-        if table not in _LOG_NAMES and table != INSTRUMENT.name:
+        if table not in LOG_NAMES and table != INSTRUMENT.name:
             for part in parts:
                 values = part.columns["time"]
                 times += [int(values.min()), int(values.max())]  # type: ignore[union-attr]
@@ -109,7 +108,7 @@ def command_name() -> str:
 
 def show(found: Summary, *, port: int | None = None) -> None:
     """Print the summary and three commands to try next."""
-    market = {name: rows for name, rows in found.rows.items() if name not in _LOG_NAMES and rows}
+    market = {name: rows for name, rows in found.rows.items() if name not in LOG_NAMES and rows}
     seconds = max(found.seconds, 1e-9)
     print(f"\ncaptured  {found.feed}")
     print(

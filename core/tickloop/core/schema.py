@@ -263,6 +263,7 @@ JOURNAL = _table(
 
 MARKET_DATA = (TRADE, QUOTE, DEPTH, BOOK, STATUS, IMBALANCE, INSTRUMENT)
 LOG = (CLOCK, SYMBOL, CONTROL, JOURNAL)
+LOG_NAMES = frozenset(table.name for table in LOG)
 # Of the operators that come with Tickloop; users' operators bring their own, see `own_tables`.
 DERIVED = (BAR, SIGNAL, QUALITY, DELAY)
 TABLES = (*MARKET_DATA, *LOG, *DERIVED)
@@ -283,3 +284,8 @@ def schema_digest(tables: Iterable[Table]) -> int:
         columns = ",".join(f"{column.name}:{column.kind.value}" for column in table.columns)
         digest.update(f"{table.name}({columns})\n".encode())
     return int.from_bytes(digest.digest(), "little") >> 1
+
+
+def comes_from_feeds(table: Table) -> bool:
+    """Tell whether feeds write it: not the log itself, nor operators, who compute it again."""
+    return table.name not in LOG_NAMES and not table.is_derived

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from tickloop.core.batch import Batch, concatenate
 from tickloop.core.schema import CLOCK
-from tickloop.streaming.order import one_per_table, steps, up_to
+from tickloop.core.seq_cuts import up_to
+from tickloop.streaming.order import one_per_table, steps
 
 
 class Merge:

@@ -81,11 +81,3 @@ def _run(
             heads[index] = stop
             columns = {name: values[first:stop] for name, values in batch.columns.items()}
             yield Batch(batch.table, columns)
-
-
-def up_to(batch: Batch, seq: int) -> tuple[Batch, Batch]:
-    """Divide a batch after a seq."""
-    stop = int(np.searchsorted(batch.columns["seq"], seq, side="right"))
-    first = {name: values[:stop] for name, values in batch.columns.items()}
-    rest = {name: values[stop:] for name, values in batch.columns.items()}
-    return Batch(batch.table, first), Batch(batch.table, rest)

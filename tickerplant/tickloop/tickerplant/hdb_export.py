@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.errors import StoreError
-from tickloop.core.schema import LOG, Kind, Table
+from tickloop.core.schema import LOG_NAMES, Kind, Table
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.database import Database, Snapshot
 from tickloop.tickerplant.file_door import OS_DOOR, FileDoor, remove_tree
@@ -29,7 +29,6 @@ from tickloop.tickerplant.segment import Text, Values
 
 _Columns = dict[str, npt.NDArray[np.generic]]
 Tell = Callable[[int, int, str], None]  # partitions written, partitions in all, what comes
-_LOG_NAMES = frozenset(table.name for table in LOG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def _tables(root: Path, snapshot: Snapshot, wanted: Wanted) -> list[Table]:
     unknown = [name for name in wanted.tables if name not in own]
     if unknown:
         raise StoreError(f"{root}: no table {unknown[0]}; there are {', '.join(sorted(own))}")
-    names = wanted.tables or [name for name in own if name not in _LOG_NAMES]
+    names = wanted.tables or [name for name in own if name not in LOG_NAMES]
     return [own[name] for name in names]
 
 

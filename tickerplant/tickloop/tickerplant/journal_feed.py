@@ -9,7 +9,7 @@ from tickloop.core.batch import Batch, Slice
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import CorruptJournalError, FeedError
 from tickloop.core.interleave import interleave
-from tickloop.core.schema import INSTRUMENT, LOG
+from tickloop.core.schema import INSTRUMENT, comes_from_feeds
 from tickloop.core.symbols import Symbols
 from tickloop.ingest.feed import CutRule, Health
 from tickloop.tickerplant.foreign_log import is_foreign
@@ -17,8 +17,6 @@ from tickloop.tickerplant.journal import logs
 from tickloop.tickerplant.layout import LOG_HEADER
 from tickloop.tickerplant.recovery import LogReader
 from tickloop.tickerplant.scan import ROWS, TABLE_INDEX, Found, Outcome
-
-_LOG_NAMES = frozenset(table.name for table in LOG)
 
 
 class JournalFeed:
@@ -84,7 +82,7 @@ class JournalFeed:
             last = max(last, int(batch.columns["seq"][-1]))
             self.messages += 1
             # Derived rows name causes by seqs of that log; streams compute them again.
-            if table.name not in _LOG_NAMES and not table.is_derived:
+            if comes_from_feeds(table):
                 held.append(batch)
                 rows += int(found.messages[index, ROWS])
         if held:

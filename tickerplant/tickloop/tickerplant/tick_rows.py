@@ -10,13 +10,12 @@ from tickloop.core.catalog import Catalog
 from tickloop.core.clock import DAY_NS
 from tickloop.core.dialects.numpy import NULL_INT, NULL_LONG
 from tickloop.core.errors import FeedError, SchemaError
-from tickloop.core.schema import LOG, Kind, Table
+from tickloop.core.schema import Kind, Table, comes_from_feeds
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant import q_values as q
 from tickloop.tickerplant.wire_rows import rows_from
 
 _WHERE = "[feed] kdb_names"
-_LOG_NAMES = frozenset(table.name for table in LOG)
 _OF_DAY_NS = {
     q.QType.TIMESPAN: 1, q.QType.TIME: 10**6, q.QType.SECOND: 10**9, q.QType.MINUTE: 60 * 10**9,
 }  # fmt: skip
@@ -56,7 +55,8 @@ class TickRows:
             ours = self._names.get(name, name)
             if self._tables and name not in self._tables:
                 continue
-            if ours in self._catalog and self._may_come(self._catalog[ours]):
+            # Derived rows name causes by another plant's seqs.
+            if ours in self._catalog and comes_from_feeds(self._catalog[ours]):
                 self._plans[name] = self._plan(self._catalog[ours], name, schema, where)
             elif self._tables:
                 raise FeedError(
@@ -70,10 +70,6 @@ class TickRows:
                 f"{where}: none of its tables ({', '.join(schemas)}) is known here: say which is"
                 f' which in {_WHERE}, as trades = "trade"'
             )
-
-    def _may_come(self, table: Table) -> bool:
-        """Tell whether feeds write it: derived rows name causes by another plant's seqs."""
-        return table.name not in _LOG_NAMES and not table.is_derived
 
     def _plan(self, table: Table, name: str, schema: q.Table, where: str) -> _Plan:
         theirs = tuple(schema.names.names)

@@ -7,14 +7,15 @@ recognised by its stretch and passed over.
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Generic, TypeVar
 
 from tickloop.core.batch import Batch
 from tickloop.core.errors import WireError
+from tickloop.core.seq_cuts import taken, up_to
 from tickloop.streaming.merge import in_seq_order
-from tickloop.streaming.order import one_per_table, up_to
+from tickloop.streaming.order import one_per_table
 from tickloop.tickerplant.sinks.envelope import Header, Message
 
 # A table's schema id, and a shard of its topic.
@@ -90,7 +91,7 @@ class Gather(Generic[Tag]):
         if seq > self.done:
             self.done = seq
             for rows in self._rows.values():
-                deque(_taken(rows, seq), maxlen=0)
+                deque(taken(rows, seq), maxlen=0)
 
     def _release(self) -> Sequence[Batch]:
         if len(self._told) < len(self._inputs):
@@ -102,7 +103,7 @@ class Gather(Generic[Tag]):
         for held in self._held.values():
             while held and held[0][0] <= low:
                 held.popleft()
-        ready = [batch for rows in self._rows.values() for batch in _taken(rows, low)]
+        ready = [batch for rows in self._rows.values() for batch in taken(rows, low)]
         return [self._ordered(batch) for batch in one_per_table(ready)]
 
     def settled(self) -> tuple[Mapping[Input, int], Sequence[Tag]]:
@@ -114,16 +115,6 @@ class Gather(Generic[Tag]):
 
 def _as_it_is(rows: Batch) -> Batch:
     return rows
-
-
-def _taken(rows: deque[Batch], seq: int) -> Iterator[Batch]:
-    """Take what an input told up to a seq from the front."""
-    while rows and (not len(rows[0]) or int(rows[0].columns["seq"][0].item()) <= seq):
-        first = rows.popleft()
-        if len(first) and int(first.columns["seq"][-1].item()) > seq:
-            first, rest = up_to(first, seq)
-            rows.appendleft(rest)
-        yield first
 
 
 def _after(rows: Batch, seq: int) -> Batch:

@@ -5,12 +5,12 @@ because progress records reach every partition.
 """
 
 from collections import deque
-from collections.abc import Iterator
 
 import numpy as np
 
 from tickloop.core.batch import Batch, concatenate
 from tickloop.core.schema import CLOCK
+from tickloop.core.seq_cuts import taken
 from tickloop.tickerplant.journal_tail import Chunk
 from tickloop.tickerplant.sinks.envelope import NO_SEQ
 from tickloop.tickerplant.sinks.kafka_client import Partition
@@ -56,8 +56,8 @@ class Merge:
             return None
         ready: dict[str, list[Batch]] = {}
         for (table, _), held in self._held.items():
-            if taken := list(_taken(held, self.through)):
-                ready.setdefault(table, []).extend(taken)
+            if rows := list(taken(held, self.through)):
+                ready.setdefault(table, []).extend(rows)
         found = []
         for table, batches in ready.items():
             # Every partition tells of the clock.
@@ -68,17 +68,6 @@ class Merge:
         return Chunk(after, self.through, tuple(found))
 
 
-def _taken(held: deque[Batch], seq: int) -> Iterator[Batch]:
-    """Take rows up to a seq from the front."""
-    while held and int(held[0].columns["seq"][0]) <= seq:
-        first = held.popleft()
-        if int(first.columns["seq"][-1]) > seq:
-            cut = int(np.searchsorted(first.columns["seq"], seq, side="right"))
-            held.appendleft(_rows(first, cut, len(first)))
-            first = _rows(first, 0, cut)
-        yield first
-
-
 def _sorted(rows: Batch) -> Batch:
     order = np.argsort(rows.columns["seq"], kind="stable")
     return Batch(rows.table, {name: values[order] for name, values in rows.columns.items()})
@@ -87,7 +76,3 @@ def _sorted(rows: Batch) -> Batch:
 def _once(rows: Batch) -> Batch:
     _, first = np.unique(rows.columns["seq"], return_index=True)
     return Batch(rows.table, {name: values[first] for name, values in rows.columns.items()})
-
-
-def _rows(rows: Batch, first: int, last: int) -> Batch:
-    return Batch(rows.table, {name: values[first:last] for name, values in rows.columns.items()})

@@ -4,10 +4,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tickloop.core.schema import CONTROL, LOG, Column, Kind, Table
+from tickloop.core.schema import CONTROL, LOG_NAMES, Column, Kind, Table
 from tickloop.tickerplant.sinks.envelope import schema_id
-
-_LOG_NAMES = frozenset(table.name for table in LOG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +47,7 @@ def sent_tables(tables: Iterable[Table], wanted: str) -> list[Table]:
     """Give the tables that are sent: those named, else all but the log's own."""
     names = wanted.split()
     return [
-        table
-        for table in tables
-        if (table.name in names if names else table.name not in _LOG_NAMES)
+        table for table in tables if (table.name in names if names else table.name not in LOG_NAMES)
     ]
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from tickloop.core.catalog import Catalog
 from tickloop.core.dialects import q as q_dialect
 from tickloop.core.errors import QueryError, SinkError
-from tickloop.core.schema import LOG, Table
+from tickloop.core.schema import LOG_NAMES, Table
 from tickloop.tickerplant import q_values as q
 from tickloop.tickerplant.q_client import QClient
 from tickloop.tickerplant.sinks.kdb_columns import TEXT, Sent, can_send
 
-_LOG_NAMES = frozenset(table.name for table in LOG)
 _WHERE = "[sinks.kdb.names]"
 
 
@@ -93,7 +92,7 @@ def _pairs(
                     f"{where} has no table {name}: define it there, as {q_dialect.empty(table)},"
                     f" or say in {_WHERE} which of {', '.join(theirs)} it is"
                 )
-            if wanted or table.name not in _LOG_NAMES:
+            if wanted or table.name not in LOG_NAMES:
                 pairs.append((table, name))
     return pairs
 
