@@ -12,7 +12,7 @@ RUN apt-get update \
 RUN mvn -B -ntp -q org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
       -Dartifact=org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2 -DoutputDirectory=/opt/flink/lib \
     && cp /opt/flink/opt/flink-python-2.2.1.jar /opt/flink/lib/ \
-    && rm -rf /root/.m2
+    && rm -rf ~/.m2
 
 COPY infra/tickloop/infra/pins/flink.txt /tmp/flink.txt
 RUN python3 -m pip install --no-cache-dir --require-hashes -r /tmp/flink.txt
