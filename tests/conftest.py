@@ -2,8 +2,10 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import Server, alone_with, beside_others, shared, stop_left
+from tests.servers import SERVERS_FOLDER, Server, alone_with, beside_others, shared, stop_left
 
 # The first call of a kernel compiles it, so no example may have a deadline. The suite draws the
 # same examples every time, so that it says the same of the same code; `make fuzz` draws new ones.
@@ -27,11 +29,22 @@ settings.load_profile("tickloop")
 DATA = Path(os.environ.get("TICKLOOP_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop what an interrupted run left: its workers ended without stopping their servers."""
-    if not hasattr(session.config, "workerinput"):
-        factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
-        stop_left(factory.getbasetemp())
+def pytest_configure() -> None:
+    """Choose one folder for the servers of all processes of this session, workers included."""
+    if SERVERS_FOLDER not in os.environ:
+        os.environ[SERVERS_FOLDER] = tempfile.mkdtemp(prefix="tickloop-servers-")
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Stop what an interrupted run left: its workers ended without stopping their servers.
+
+    Logs of servers stay where a test failed.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = Path(os.environ.pop(SERVERS_FOLDER))
+        stop_left(folder)
+        if exitstatus == 0 or not any(folder.iterdir()):
+            shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -83,30 +96,24 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def _base(factory: pytest.TempPathFactory) -> Path:
-    """Give the folder that all processes of this session share."""
-    own = factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
-
 @pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def kafka_server() -> Iterator[Server]:
     """Share a Kafka broker; skips where it cannot be installed."""
-    with shared("kafka", _base(tmp_path_factory)) as server:
+    with shared("kafka", Path(os.environ[SERVERS_FOLDER])) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def questdb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def questdb_server() -> Iterator[Server]:
     """Share a QuestDB server; skips where it cannot be installed."""
-    with shared("questdb", _base(tmp_path_factory)) as server:
+    with shared("questdb", Path(os.environ[SERVERS_FOLDER])) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def flink_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def flink_server() -> Iterator[Server]:
     """Share a Flink cluster of two slots; skips where it cannot be installed."""
-    with shared("flink", _base(tmp_path_factory), workers=2) as server:
+    with shared("flink", Path(os.environ[SERVERS_FOLDER]), workers=2) as server:
         yield server
 
 

@@ -23,6 +23,8 @@ from tickloop.infra.pins import PINS
 from tickloop.infra.servers import Wishes, answers, down, up
 from tickloop.infra.state import Running, read
 
+# Names the folder that all processes of a session share.
+SERVERS_FOLDER = "TICKLOOP_SERVERS_FOLDER"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tickloop" / "servers"
 
 
