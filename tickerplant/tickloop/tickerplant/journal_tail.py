@@ -107,6 +107,10 @@ class JournalTail:
                 return None
             bounds = message_bounds(reader.bytes, found.messages)
             count = self._whole(reader, found, bounds, limit, size)
+            if not count and _ends_at(reader, found, bounds, limit):
+                if _is_changed(reader):
+                    continue  # it was mapped before the limit was known
+                count = len(found.messages)
             if count:
                 return self._chunk(reader, found, bounds, count)
             if int(bounds[-1, _LAST]) > limit:
@@ -145,10 +149,6 @@ class JournalTail:
             return int(within[-1]) + 1
         if not known.all():
             return int(np.argmin(known))  # the limit is the end of a publication
-        # What a killed plant wrote of its last publication ends with the log.
-        is_end = found.outcome is not Outcome.END or found.stopped >= len(reader.bytes)
-        if is_end and int(highest[-1]) == limit:
-            return len(found.messages)
         # In a log with holes nothing ever adds up: what comes much later has later seqs.
         return len(found.messages) // 2 if size >= _HOLE_BYTES else 0
 
@@ -180,6 +180,16 @@ class JournalTail:
         self._base = through
         self.seq = max(self.seq, through)
         return chunk
+
+
+def _ends_at(reader: LogReader, found: Found, bounds: _Longs, limit: int) -> bool:
+    """Tell whether the log ends with a limit, as what a killed plant wrote of a publication does.
+
+    Only of bytes that were mapped since the limit was known: else the publication may have been
+    met half written, with its last row in the first of its messages.
+    """
+    is_end = found.outcome is not Outcome.END or found.stopped >= len(reader.bytes)
+    return is_end and int(bounds[:, _LAST].max()) == limit
 
 
 def _is_changed(reader: LogReader) -> bool:
