@@ -7,7 +7,7 @@ its folder, so that a job manager that dies takes them up again when its keeper 
 import os
 import re
 import shutil
-from collections.abc import Sequence
+import subprocess
 from pathlib import Path
 
 from tickloop.infra import supervise
@@ -15,6 +15,7 @@ from tickloop.infra.launch import Launcher, Place, exchange, get_json
 from tickloop.infra.pins import FLINK
 from tickloop.infra.processes import Known, spawn, stop, wait_healthy
 
+_Started = tuple[Known, "subprocess.Popen[bytes]"]
 _START_S = 120.0
 _JOB_MANAGER_MIB = 1024
 _ZOOKEEPER_MIB = 64
@@ -49,6 +50,7 @@ high-availability:
     quorum: 127.0.0.1:{ports["zookeeper"]}
     client: {{session-timeout: 4 s, retry-wait: 500 ms, max-retry-attempts: 60}}
 web:
+  refresh-interval: 200 ms
   upload:
     dir: {folder}/uploads
 io:
@@ -120,31 +122,31 @@ def script_environment(files: Path, folder: Path, java_home: str) -> dict[str, s
 
 
 def start(place: Place) -> tuple[Known, ...]:
-    """Start a job manager, then task managers, and wait until their slots are registered."""
+    """Start all processes of a cluster, and wait until its slots are registered."""
     env = prepare(place)
     scripts = packages(place.files) / "bin"
-    port = place.ports["rest"]
-    started: list[Known] = []
+    started: list[_Started] = []
     try:
         started.append(_start_keeper(place, env, str(scripts / "flink-console.sh")))
-        script = [str(scripts / "jobmanager.sh")]
-        started.append(_start_one("jobmanager", place, env, script, port, 0))
+        started.append(_start_one("jobmanager", place, env, scripts / "jobmanager.sh"))
         # One slot each: in thread mode two jobs of one process would share an interpreter lock.
+        # They look for a job manager until there is one, so all of them start side by side.
         for number in range(1, place.workers + 1):
             role = f"taskmanager-{number}"
-            script = [str(scripts / "taskmanager.sh")]
-            started.append(_start_one(role, place, env, script, port, number))
+            started.append(_start_one(role, place, env, scripts / "taskmanager.sh"))
+        for slots, each in enumerate(started[1:]):
+            _wait_for_slots(place, each, slots)
     except BaseException:
         # A cluster without slots serves nobody, and nobody would know of it.
-        for known in started:
+        for known, _ in started:
             stop(known, timeout_s=5.0)
         raise
-    return tuple(started)
+    return tuple(known for known, _ in started)
 
 
-def _start_keeper(place: Place, env: dict[str, str], script: str) -> Known:
-    """Start what remembers the jobs."""
-    log, port = place.folder / "log" / "zookeeper.log", place.ports["zookeeper"]
+def _start_keeper(place: Place, env: dict[str, str], script: str) -> _Started:
+    """Start what remembers the jobs, and wait for it."""
+    log, port = _log(place, "zookeeper"), place.ports["zookeeper"]
     # Not zookeeper.sh, whose server is a child of it and outlives it.
     config = str(place.folder / "conf" / "zoo.cfg")
     command = supervise.command(
@@ -158,23 +160,26 @@ def _start_keeper(place: Place, env: dict[str, str], script: str) -> Known:
         name="flink zookeeper", log=log, timeout_s=_START_S,
     )  # fmt: skip
     process.returncode = 0  # it outlives this command
-    return known
+    return known, process
 
 
-def _start_one(
-    role: str, place: Place, env: dict[str, str], script: Sequence[str], port: int, slots: int
-) -> Known:
-    log = place.folder / "log" / f"{role}.log"
-    foreground = ["/bin/bash", *script, "start-foreground"]
-    known, process = spawn(
-        role, supervise.command(foreground), log=log, folder=place.folder, env=env
-    )  # fmt: skip
+def _start_one(role: str, place: Place, env: dict[str, str], script: Path) -> _Started:
+    foreground = supervise.command(["/bin/bash", str(script), "start-foreground"])
+    return spawn(role, foreground, log=_log(place, role), folder=place.folder, env=env)
+
+
+def _wait_for_slots(place: Place, started: _Started, slots: int) -> None:
+    """Wait until so many slots are registered, or what was started ends."""
+    known, process = started
     wait_healthy(
-        process, lambda: slots_at("127.0.0.1", port) >= slots, name=f"flink {role}", log=log,
-        timeout_s=_START_S,
+        process, lambda: slots_at("127.0.0.1", place.ports["rest"]) >= slots,
+        name=f"flink {known.role}", log=_log(place, known.role), timeout_s=_START_S,
     )  # fmt: skip
     process.returncode = 0  # it outlives this command
-    return known
+
+
+def _log(place: Place, role: str) -> Path:
+    return place.folder / "log" / f"{role}.log"
 
 
 def slots_at(host: str, port: int) -> int:

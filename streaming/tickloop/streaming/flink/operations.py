@@ -120,7 +120,7 @@ class Operations:
             self._verify(what, job)
         except (JobError, ServerError):
             # One that keeps failing would hold its slots and try for ever.
-            if self.rest.job(job).state not in ENDED:
+            if self._state(job) not in ENDED:
                 self.cancel(job)
             raise
         return job
@@ -150,9 +150,17 @@ class Operations:
             " start more task managers, or cancel a job"
         )
 
+    def _state(self, job: str) -> str:
+        """Ask for a job's state; while it goes over to those that ended, nobody knows it."""
+        try:
+            return self.rest.state(job)
+        except ServerError:
+            sleep(_POLL_S)
+            return self.rest.job(job).state
+
     def _ended(self, job: str) -> None:
         deadline = monotonic_ns() + int(self.timeout_s * 1e9)
-        while (state := self.rest.job(job).state) not in ENDED:
+        while (state := self._state(job)) not in ENDED:
             if monotonic_ns() > deadline:
                 raise JobError(f"job {job} is {state} after {self.timeout_s:.0f} s")
             sleep(_POLL_S)

@@ -112,10 +112,12 @@ def _modules(roots: Collection[str]) -> Iterator[tuple[str, bytes]]:
     waiting, seen = list(roots), set[str]()
     while waiting:
         module = waiting.pop()
-        path = _source(module)
-        if module in seen or path is None:
+        if module in seen:
             continue
         seen.add(module)
+        path = _source(module)
+        if path is None:
+            continue
         text = path.read_bytes()
         below = Path(*module.split("."))
         yield (

@@ -218,6 +218,10 @@ class Rest:
         up = int(found["now"]) - running_ms if found["state"] == "RUNNING" and running_ms else 0
         return JobDetail(found["state"], up, int(found["now"]), vertices)
 
+    def state(self, job: str) -> str:
+        """Ask for a job's state alone, which the cluster looks up anew every time."""
+        return str(self._json("GET", f"/jobs/{job}/status")["status"])
+
     def user_config(self, job: str) -> Mapping[str, str]:
         """Read what a job was started with, as its starter wrote it."""
         found = self._json("GET", f"/jobs/{job}/config")
