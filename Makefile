@@ -3,6 +3,12 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
+WITH_SERVERS := $(BIN)/python -m pytest -q --dist=loadgroup -rs
+SERVER_TESTS := $(patsubst %,tests/test_%.py,infra kafka_sink kafka_verify questdb_sink \
+  questdb_route flink_operations flink_runtime flink_sql)
+FAULT_TESTS := $(patsubst %,tests/test_%.py,kafka_faults kafka_ledgers kafka_second questdb_faults \
+  flink_faults flink_own_tables distributed)
+
 .PHONY: run demo-distributed test servers test-servers check fuzz bench lock clean
 
 # Capture a feed (a synthetic exchange day without ARGS) and print what was captured.
@@ -14,19 +20,20 @@ run: .venv/.run
 demo-distributed: .venv/.run
 	@$(BIN)/python infra/demo/distributed.py $(ARGS)
 
-# Everything that has to hold: style, types, import contracts, tests with and without the JIT.
-# Tests of real servers are `make test-servers`; they skip here, with that as the reason.
-test: .venv/.test check
+# Everything that has to hold: style, types, import contracts, tests with and without the JIT, and
+# tests with real servers; without Java 17 and Maven those skip and say so.
+test: .venv/.test check servers
 	TICKLOOP_SERVERS=0 $(BIN)/python -m pytest -q -n 2 --dist=worksteal tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernel tests
+	$(WITH_SERVERS) -n 3 $(SERVER_TESTS)
 
 # The servers that tests start, installed once into a cache of the user's.
 servers: .venv/.test
 	@$(BIN)/python -m tests.servers
 
-# Kafka, QuestDB and Flink, killed and started again under load; needs Java 17 and Maven.
+# As above, and Kafka, QuestDB, Flink and plants killed and started again under load.
 test-servers: servers
-	$(BIN)/python -m pytest -q -n 3 --dist=worksteal -rs tests/test_infra.py tests/test_kafka_*.py tests/test_questdb_*.py tests/test_flink_*.py tests/test_distributed.py
+	$(WITH_SERVERS) -n 4 $(SERVER_TESTS) $(FAULT_TESTS)
 
 check: .venv/.test
 	$(BIN)/ruff check .

@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import SERVERS_FOLDER, Server, alone_with, beside_others, shared, stop_left
+from tests.servers import (
+    SERVERS_FOLDER,
+    Server,
+    alone_with,
+    beside_others,
+    session_folder,
+    shared,
+    stop_left,
+)
 
 # The first call of a kernel compiles it, so no example may have a deadline. The suite draws the
 # same examples every time, so that it says the same of the same code; `make fuzz` draws new ones.
@@ -45,6 +53,16 @@ def pytest_sessionfinish(exitstatus: int) -> None:
         stop_left(folder)
         if exitstatus == 0 or not any(folder.iterdir()):
             shutil.rmtree(folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give processes whole groups of tests where that is asked for."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from tests.server_groups import ByServer
+
+    return ByServer(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -99,21 +117,35 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 @pytest.fixture(scope="session")
 def kafka_server() -> Iterator[Server]:
     """Share a Kafka broker; skips where it cannot be installed."""
-    with shared("kafka", Path(os.environ[SERVERS_FOLDER])) as server:
+    with shared("kafka", session_folder()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mortal_kafka_server() -> Iterator[Server]:
+    """Share a Kafka broker that tests kill."""
+    with shared("kafka", session_folder("mortal")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def questdb_server() -> Iterator[Server]:
     """Share a QuestDB server; skips where it cannot be installed."""
-    with shared("questdb", Path(os.environ[SERVERS_FOLDER])) as server:
+    with shared("questdb", session_folder()) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def flink_server() -> Iterator[Server]:
     """Share a Flink cluster of two slots; skips where it cannot be installed."""
-    with shared("flink", Path(os.environ[SERVERS_FOLDER]), workers=2) as server:
+    with shared("flink", session_folder(), workers=2) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mortal_flink_server() -> Iterator[Server]:
+    """Share a Flink cluster whose parts tests kill."""
+    with shared("flink", session_folder("mortal"), workers=2) as server:
         yield server
 
 
@@ -125,9 +157,9 @@ def kafka(kafka_server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def mortal_kafka(kafka_server: Server) -> Iterator[Server]:
+def mortal_kafka(mortal_kafka_server: Server) -> Iterator[Server]:
     """Give a running broker that no other test uses meanwhile: it may be killed."""
-    with alone_with(kafka_server) as server:
+    with alone_with(mortal_kafka_server) as server:
         yield server
 
 
@@ -142,6 +174,13 @@ def questdb(questdb_server: Server) -> Iterator[Server]:
 def flink(flink_server: Server) -> Iterator[Server]:
     """Give a running Flink cluster that no other test uses meanwhile."""
     with alone_with(flink_server) as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_flink(mortal_flink_server: Server) -> Iterator[Server]:
+    """Give a running Flink cluster that no other test uses meanwhile: it may be killed."""
+    with alone_with(mortal_flink_server) as server:
         yield server
 
 

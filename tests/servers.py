@@ -84,7 +84,7 @@ def _install(name: str) -> None:
 def left_out(name: str, tell: Callable[[str], None]) -> str:
     """Install a server that is not there yet; say why it is left out, if it is."""
     if os.environ.get("TICKLOOP_SERVERS") == "0":
-        return f"a real {name} is tested by `make test-servers`, and left out by TICKLOOP_SERVERS=0"
+        return f"tests with a real {name} run apart; TICKLOOP_SERVERS=0 leaves them out here"
     pin = PINS[name]
     try:
         find_java(pin.java_min)
@@ -116,6 +116,8 @@ def _alone(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
 def shared(name: str, base: Path, workers: int = 1) -> Iterator[Server]:
     """Share a server among the processes of a session; the last one to leave stops it."""
     _install(name)
+    # What lives for minutes is not worth the second compiler's time: a third of all processors'.
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
     home = base / f"server-{name}"
     users = home / "users"
     users.mkdir(parents=True, exist_ok=True)
@@ -130,9 +132,14 @@ def shared(name: str, base: Path, workers: int = 1) -> Iterator[Server]:
                 _stop(home)
 
 
+def session_folder(part: str = "") -> Path:
+    """Name the folder of this session's servers, or of those that are apart from the others."""
+    return Path(os.environ[SERVERS_FOLDER], part)
+
+
 def stop_left(base: Path) -> None:
     """Stop servers below a session's folder that nobody stopped."""
-    for home in base.glob("server-*"):
+    for home in [*base.glob("server-*"), *base.glob("*/server-*")]:
         _stop(home)
 
 

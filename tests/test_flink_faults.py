@@ -29,12 +29,6 @@ from tickloop.tickerplant.sinks.kafka_client import BusConsumer, BusProducer, Re
 DAY = "lobster/LOBSTER_SampleFile_AMZN_2012-06-21_1.zip"
 
 
-@pytest.fixture
-def prefix(request: pytest.FixtureRequest) -> str:
-    """Give topics that no other test writes."""
-    return f"{request.node.originalname[:40]}.{os.urandom(3).hex()}."
-
-
 def workers(cluster: Server, role: str) -> list[int]:
     """List the processes of a role; each is kept running by another one."""
     keepers = [each.pid for each in cluster.running.processes if each.role.startswith(role)]
@@ -44,14 +38,14 @@ def workers(cluster: Server, role: str) -> list[int]:
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
 def test_killed_task_managers_lose_nothing_and_repeat_nothing(
-    kafka: Server, flink: Server, prefix: str, market_data: Callable[[str], Path], tmp_path: Path,
-    guarantee: str,
+    kafka: Server, mortal_flink: Server, prefix: str, market_data: Callable[[str], Path],
+    tmp_path: Path, guarantee: str,
 ) -> None:  # fmt: skip
     wanted = job("signals", find("signals"), {"interval": 0})
     context = new_context()
     slices = list(LobsterFile(market_data(DAY), context).slices())
     half = len(slices) // 2
-    on_flink = OnFlink(kafka, flink, prefix, parallelism=2, rows_max=20)
+    on_flink = OnFlink(kafka, mortal_flink, prefix, parallelism=2, rows_max=20)
     root = tmp_path / "one"
     last = logged(root, Symbols(context.symbols), slices[:half])
     sent(root, on_flink.bus, prefix, on_flink.rows_max)
@@ -59,7 +53,7 @@ def test_killed_task_managers_lose_nothing_and_repeat_nothing(
     with on_flink.running(plan) as running:
         plant = opened(root, symbols_of(root))
         driver = on_flink.returning(wanted, plan, plant, last // 100)
-        for process in workers(flink, "taskmanager"):
+        for process in workers(mortal_flink, "taskmanager"):
             os.kill(process, signal.SIGKILL)
         # More comes while nobody works, so that the jobs cannot have been done before.
         for rows in slices[half:]:
@@ -79,8 +73,8 @@ def test_killed_task_managers_lose_nothing_and_repeat_nothing(
 
 @pytest.mark.parametrize("role", ["jobmanager", "zookeeper"])
 def test_jobs_are_taken_up_where_they_were_once_what_manages_them_is_back(
-    kafka: Server, flink: Server, prefix: str, market_data: Callable[[str], Path], tmp_path: Path,
-    role: str,
+    kafka: Server, mortal_flink: Server, prefix: str, market_data: Callable[[str], Path],
+    tmp_path: Path, role: str,
 ) -> None:  # fmt: skip
     """The task managers live on; the job keeps its id, its state and its code.
 
@@ -90,7 +84,7 @@ def test_jobs_are_taken_up_where_they_were_once_what_manages_them_is_back(
     context = new_context()
     slices = list(LobsterFile(market_data(DAY), context).slices())
     half = len(slices) // 2
-    on_flink = OnFlink(kafka, flink, prefix, rows_max=20)
+    on_flink = OnFlink(kafka, mortal_flink, prefix, rows_max=20)
     rest, root = on_flink.operations.rest, tmp_path / "one"
     last = logged(root, Symbols(context.symbols), slices[:half])
     sent(root, on_flink.bus, prefix, on_flink.rows_max)
@@ -99,7 +93,7 @@ def test_jobs_are_taken_up_where_they_were_once_what_manages_them_is_back(
         code = {jar.name for jar in rest.jars()}
         plant = opened(root, symbols_of(root))
         driver = on_flink.returning(wanted, plan, plant, last // 100)
-        before, (killed,) = workers(flink, "taskmanager"), workers(flink, role)
+        before, (killed,) = workers(mortal_flink, "taskmanager"), workers(mortal_flink, role)
         os.kill(killed, signal.SIGKILL)
         for rows in slices[half:]:
             plant.publish(rows)
@@ -110,8 +104,8 @@ def test_jobs_are_taken_up_where_they_were_once_what_manages_them_is_back(
         again = deployed.running(rest, wanted.name)
         assert again is not None and again.line.id == running
         assert role == "zookeeper" or rest.checkpoints(running).restored >= 1
-        assert workers(flink, "taskmanager") == before
-        assert workers(flink, role) != [killed]
+        assert workers(mortal_flink, "taskmanager") == before
+        assert workers(mortal_flink, role) != [killed]
         # What an upgrade would roll back to is still there.
         assert {jar.name for jar in rest.jars()} == code
     assert recorded(wanted, root) == embedded(
@@ -135,12 +129,12 @@ def repeated(on_flink: OnFlink, plan: JobPlan) -> int:
 
 
 def test_messages_that_come_again_and_in_another_order_change_nothing(
-    kafka: Server, flink: Server, prefix: str, tmp_path: Path
+    kafka: Server, mortal_flink: Server, prefix: str, tmp_path: Path
 ) -> None:
     wanted = make("minute")
     log = market_log(900, seed=3)
     slices = log.slices(40)
-    on_flink = OnFlink(kafka, flink, prefix, rows_max=20)
+    on_flink = OnFlink(kafka, mortal_flink, prefix, rows_max=20)
     last = logged(tmp_path / "one", Symbols(log.symbols), slices)
     sent(tmp_path / "one", on_flink.bus, prefix, on_flink.rows_max)
     for table in ("trade", "quote"):
@@ -189,12 +183,12 @@ def durable(root: Path) -> Plant:
 
 
 def test_a_plant_that_is_killed_while_results_come_has_each_of_them_once(
-    kafka: Server, flink: Server, prefix: str, tmp_path: Path
+    kafka: Server, mortal_flink: Server, prefix: str, tmp_path: Path
 ) -> None:
     wanted = make("every")
     log = market_log(900, seed=3)
     slices = log.slices(40)
-    on_flink = OnFlink(kafka, flink, prefix, rows_max=5)
+    on_flink = OnFlink(kafka, mortal_flink, prefix, rows_max=5)
     root = tmp_path / "one"
     last = logged(root, Symbols(log.symbols), slices)
     sent(root, on_flink.bus, prefix, on_flink.rows_max)

@@ -1,6 +1,5 @@
 """The fourth runtime of operators: a real Flink cluster, real Kafka, the same bytes."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,12 +21,6 @@ DAY = "lobster/LOBSTER_SampleFile_AMZN_2012-06-21_1.zip"
 LARGE: dict[str, dict[str, str | int | float]] = {
     "bars": {"interval": "10s"}, "signals": {"interval": "1s"}, "quality": {"interval": "10s"},
 }  # fmt: skip
-
-
-@pytest.fixture
-def prefix(request: pytest.FixtureRequest) -> str:
-    """Give topics that no other test writes."""
-    return f"{request.node.originalname[:40]}.{os.urandom(3).hex()}."
 
 
 @pytest.fixture(

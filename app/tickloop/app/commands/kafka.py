@@ -1,5 +1,6 @@
 """`tickloop kafka`: look at a plant's topics, follow them, compare them with the journal."""
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -74,7 +75,11 @@ def topics(
 @click.option("--offset", type=int, help="Begin at this offset of every partition.")
 @click.option("--time", metavar="INSTANT", help="Begin with the first row at or after this.")
 @click.option("--begin", is_flag=True, help="Begin with the first message; else with new ones.")
-@click.option("--limit", default=0, help="Messages to print; 0 goes on until Ctrl-C.")
+@click.option(
+    "--limit",
+    default=0,
+    help="Messages to print; 0 goes on until Ctrl-C. With --rows, those that have rows.",
+)
 @click.option("--rows", is_flag=True, help="Print rows as JSON instead of a line a message.")
 def tail(
     tables: tuple[str, ...], bootstrap: str | None, prefix: str | None, data: Path | None,
@@ -104,7 +109,8 @@ def tail(
     left = limit or 2**62
     with stopping() as stop:
         while left > 0 and not stop.is_due:
-            for delivery in reader.poll(0.2)[:left]:
+            told = (each for each in reader.poll(0.2) if each.message.header.rows or not rows)
+            for delivery in itertools.islice(told, left):
                 _print(reader, delivery, as_rows=rows)
                 left -= 1
     reader.close()

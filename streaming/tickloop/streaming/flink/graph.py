@@ -1,7 +1,7 @@
 """The job as Flink sees it: sources, one keyed step, a sink. Only this module imports PyFlink."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import cloudpickle
@@ -75,7 +75,6 @@ def _environment(plan: JobPlan) -> StreamExecutionEnvironment:
 
 def _build(plan: JobPlan, environment: StreamExecutionEnvironment) -> None:
     from tickloop.streaming.flink.keys import key_of
-    from tickloop.streaming.flink.routes import addressed, copies
     from tickloop.streaming.flink.share import count_of, job_of, reads_all
     from tickloop.tickerplant.sinks.kafka_names import Names
 
@@ -84,14 +83,12 @@ def _build(plan: JobPlan, environment: StreamExecutionEnvironment) -> None:
     keys = [key_of(share, count, plan.max_parallelism) for share in range(count)]
     names = Names(plan.prefix)
 
-    def to_all(raw: bytes) -> Iterable[bytes]:
-        return copies(raw, count)
-
     everywhere = [names.symbols]
     own: list[str] = []
     for table in plan.inputs:
         (everywhere if reads_all(job) or table == "control" else own).append(names.table(table))
-    key, step = addressed(keys), (plan.to_json(), plan.code_digest, keys)
+    to_all, key = _ToAll(plan.code_digest, count), _KeyOf(plan.code_digest, keys)
+    step = plan.to_json(), plan.code_digest, keys
     shared = _source(plan, environment, "shared", everywhere).flat_map(to_all, _BYTES)
     copied = shared.uid(plan.uid("to-all")).key_by(key, Types.INT())
     if own:
@@ -147,6 +144,44 @@ def _sink(plan: JobPlan) -> KafkaSink:
         .set_property("transaction.timeout.ms", str(TRANSACTION_TIMEOUT_MS))
         .build()
     )
+
+
+class _ToAll:
+    """Addresses an element to every share.
+
+    Tasks are opened side by side in one interpreter, so all of them take the plan's code before
+    they import any of it: a package that one found elsewhere would be the other's as well.
+    """
+
+    def __init__(self, digest: str, count: int) -> None:
+        self._digest = digest
+        self._count = count
+        self._copies: Callable[[bytes, int], Iterable[bytes]] | None = None
+
+    def __call__(self, raw: bytes) -> Iterable[bytes]:
+        if self._copies is None:
+            use(self._digest)
+            from tickloop.streaming.flink.routes import copies
+
+            self._copies = copies
+        return self._copies(raw, self._count)
+
+
+class _KeyOf:
+    """Tells an element's key, of the plan's code as `_ToAll`."""
+
+    def __init__(self, digest: str, keys: list[int]) -> None:
+        self._digest = digest
+        self._keys = keys
+        self._key: Callable[[bytes], int] | None = None
+
+    def __call__(self, raw: bytes) -> int:
+        if self._key is None:
+            use(self._digest)
+            from tickloop.streaming.flink.routes import addressed
+
+            self._key = addressed(self._keys)
+        return self._key(raw)
 
 
 class _Step:
