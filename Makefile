@@ -3,11 +3,11 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-WITH_SERVERS := $(BIN)/python -m pytest -q --dist=loadgroup -rs
-SERVER_TESTS := $(patsubst %,tests/test_%.py,infra kafka_sink kafka_verify questdb_sink \
-  questdb_route flink_operations flink_runtime flink_sql)
-FAULT_TESTS := $(patsubst %,tests/test_%.py,kafka_faults kafka_ledgers kafka_second questdb_faults \
-  flink_faults flink_own_tables distributed)
+WITH_SERVERS := $(BIN)/python -m pytest -q -n 4 --dist=loadgroup -rs
+SERVER_TESTS := $(patsubst %,tests/test_%.py,infra kafka_sink kafka_ledgers kafka_second \
+  kafka_verify kafka_faults questdb_sink questdb_route questdb_faults flink_operations \
+  flink_runtime flink_sql)
+FLINK_FAULTS := $(patsubst %,tests/test_%.py,flink_faults flink_own_tables distributed)
 
 .PHONY: run demo-distributed test servers test-servers check fuzz bench lock clean
 
@@ -25,15 +25,15 @@ demo-distributed: .venv/.run
 test: .venv/.test check servers
 	TICKLOOP_SERVERS=0 $(BIN)/python -m pytest -q -n 2 --dist=worksteal tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernel tests
-	$(WITH_SERVERS) -n 3 $(SERVER_TESTS)
+	$(WITH_SERVERS) $(SERVER_TESTS)
 
 # The servers that tests start, installed once into a cache of the user's.
 servers: .venv/.test
 	@$(BIN)/python -m tests.servers
 
-# As above, and Kafka, QuestDB, Flink and plants killed and started again under load.
+# These alone, and those in which parts of a Flink cluster are killed, or everything once.
 test-servers: servers
-	$(WITH_SERVERS) -n 4 $(SERVER_TESTS) $(FAULT_TESTS)
+	$(WITH_SERVERS) $(SERVER_TESTS) $(FLINK_FAULTS)
 
 check: .venv/.test
 	$(BIN)/ruff check .

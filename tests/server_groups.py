@@ -8,7 +8,8 @@ from pathlib import PurePath
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 GROUPS = {
-    "mortal": ("test_distributed", "test_flink_faults", "test_kafka_faults"),
+    "mortal kafka": ("test_kafka_faults",),
+    "mortal flink": ("test_distributed", "test_flink_faults"),
     "flink": ("test_flink_operations", "test_flink_own_tables", "test_flink_runtime",
               "test_flink_sql"),
     "questdb": ("test_questdb_faults", "test_questdb_route", "test_questdb_sink"),
