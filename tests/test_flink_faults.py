@@ -16,6 +16,7 @@ from tests.runtimes import NEVER_AGAIN, embedded, opened, recorded
 from tests.servers import Server
 from tests.test_operator_runtimes import make
 from tickloop.core.symbols import Symbols
+from tickloop.infra.servers import down
 from tickloop.ingest.lobster import LobsterFile
 from tickloop.streaming.drivers.embedded import Cadence
 from tickloop.streaming.finding import find
@@ -111,6 +112,35 @@ def test_jobs_are_taken_up_where_they_were_once_what_manages_them_is_back(
     assert recorded(wanted, root) == embedded(
         wanted, slices, Symbols(context.symbols), tmp_path / "other"
     )
+
+
+def test_a_cluster_that_was_stopped_in_order_goes_on_with_its_jobs_once_it_is_up_again(
+    kafka: Server, mortal_flink: Server, prefix: str, tmp_path: Path
+) -> None:
+    wanted = make("every")
+    log = market_log(900, seed=3)
+    slices = log.slices(40)
+    half = len(slices) // 2
+    on_flink = OnFlink(kafka, mortal_flink, prefix, rows_max=5)
+    root = tmp_path / "one"
+    last = logged(root, Symbols(log.symbols), slices[:half])
+    sent(root, on_flink.bus, prefix, on_flink.rows_max)
+    plan = on_flink.plan(wanted)
+    with on_flink.running(plan) as running:
+        plant = opened(root, symbols_of(root))
+        driver = on_flink.returning(wanted, plan, plant, last)
+        assert [is_gone for _, is_gone in down(["flink"], mortal_flink.home)] == [True]
+        mortal_flink.start()
+        for rows in slices[half:]:
+            plant.publish(rows)
+        plant.journal.log.sync()
+        sent(root, on_flink.bus, prefix, on_flink.rows_max)
+        on_flink.until(driver, plant.journal.next_seq - 1)
+        finish(driver, plant)
+        again = deployed.running(on_flink.operations.rest, wanted.name)
+        assert again is not None and again.line.id == running
+    made = recorded(wanted, root)
+    assert made == embedded(wanted, slices, Symbols(log.symbols), tmp_path / "other")
 
 
 def repeated(on_flink: OnFlink, plan: JobPlan) -> int:

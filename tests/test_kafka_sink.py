@@ -214,6 +214,9 @@ def test_the_commands_list_follow_and_verify(kafka: Server, tmp_path: Path, pref
     assert {each["table"] for each in listed} >= {"trade", "quote", "book"}
     rows = good("kafka", "tail", "trade", *bus, "--begin", "--rows", "--limit", "1").out
     assert json.loads(rows.splitlines()[0])["ex"] == "XSYN"
+    # A table with many more messages of silence than of rows.
+    rare = good("kafka", "tail", "status", *bus, "--begin", "--rows", "--limit", "1").out
+    assert json.loads(rare.splitlines()[0])["seq"] > 0
     told = good("kafka", "tail", "trade", *bus, "--begin", "--limit", "2").out.splitlines()
     assert len(told) == 2
     assert "trade/" in told[0]

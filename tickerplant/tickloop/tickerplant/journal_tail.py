@@ -24,8 +24,6 @@ from tickloop.tickerplant.recovery import LogReader, message_bounds
 from tickloop.tickerplant.scan import END, ROWS, TABLE_INDEX, Found, Outcome, Scanner
 
 CHUNK_BYTES = 8 << 20
-# A log that was repaired may have holes; past this much it is not waited for their end.
-_HOLE_BYTES = 64 << 20
 _FIRST, _LAST = 0, 1
 _Longs = npt.NDArray[np.int64]
 
@@ -106,7 +104,7 @@ class JournalTail:
             if found is None:
                 return None
             bounds = message_bounds(reader.bytes, found.messages)
-            count = self._whole(reader, found, bounds, limit, size)
+            count = self._whole(reader, found, bounds, limit)
             if not count and _ends_at(reader, found, bounds, limit):
                 if _is_changed(reader):
                     continue  # it was mapped before the limit was known
@@ -139,7 +137,7 @@ class JournalTail:
                 f" `tickloop journal verify {reader.path}` to see what is good"
             )
 
-    def _whole(self, reader: LogReader, found: Found, bounds: _Longs, limit: int, size: int) -> int:
+    def _whole(self, reader: LogReader, found: Found, bounds: _Longs, limit: int) -> int:
         """Count the messages up to the last one after which no earlier seq comes."""
         highest = np.maximum.accumulate(bounds[:, _LAST])
         known = highest <= limit
@@ -147,10 +145,9 @@ class JournalTail:
         within = np.flatnonzero(known & complete)
         if len(within):
             return int(within[-1]) + 1
-        if not known.all():
-            return int(np.argmin(known))  # the limit is the end of a publication
-        # In a log with holes nothing ever adds up: what comes much later has later seqs.
-        return len(found.messages) // 2 if size >= _HOLE_BYTES else 0
+        # The limit is the end of a publication. Where a log has holes rows do not add up, but it
+        # is known where publications end at the next `journal` row, some megabytes on at most.
+        return 0 if known.all() else int(np.argmin(known))
 
     def _complete(
         self, reader: LogReader, found: Found, highest: _Longs, bounds: _Longs
