@@ -21,7 +21,8 @@ demo-distributed: .venv/.run
 	@$(BIN)/python infra/demo/distributed.py $(ARGS)
 
 # Everything that has to hold: style, types, import contracts, tests with and without the JIT, and
-# tests with real servers; without Java 17 and Maven those skip and say so.
+# tests with real servers; without Java 17 and Maven, or with TICKLOOP_SERVERS=0, those skip and
+# say so.
 test: .venv/.test check servers
 	TICKLOOP_SERVERS=0 $(BIN)/python -m pytest -q -n 2 --dist=worksteal tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernel tests
