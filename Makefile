@@ -34,7 +34,8 @@ servers: .venv/.test
 
 # These alone, and those in which parts of a Flink cluster are killed, or everything once.
 test-servers: servers
-	$(WITH_SERVERS) $(SERVER_TESTS) $(FLINK_FAULTS)
+	$(WITH_SERVERS) $(SERVER_TESTS)
+	$(WITH_SERVERS) $(FLINK_FAULTS)
 
 check: .venv/.test
 	$(BIN)/ruff check .
