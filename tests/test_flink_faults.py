@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,12 @@ from tests.plants import plant_at
 from tests.runtimes import NEVER_AGAIN, embedded, opened, recorded
 from tests.servers import Server
 from tests.test_operator_runtimes import make
+from tickloop.core.batch import Slice
 from tickloop.core.symbols import Symbols
 from tickloop.infra.servers import down
 from tickloop.ingest.lobster import LobsterFile
 from tickloop.streaming.drivers.embedded import Cadence
+from tickloop.streaming.drivers.flink import Driver
 from tickloop.streaming.finding import find
 from tickloop.streaming.flink import deployed
 from tickloop.streaming.flink.plan import EXACTLY_ONCE, GUARANTEES, JobPlan
@@ -35,6 +37,16 @@ def workers(cluster: Server, role: str) -> list[int]:
     keepers = [each.pid for each in cluster.running.processes if each.role.startswith(role)]
     texts = [Path(f"/proc/{pid}/task/{pid}/children").read_text() for pid in keepers]
     return [int(child) for text in texts for child in text.split()]
+
+
+def goes_on(on_flink: OnFlink, driver: Driver, plant: Plant, slices: Sequence[Slice]) -> None:
+    """Publish and send more, wait until results of it are in the log, and end in order."""
+    for rows in slices:
+        plant.publish(rows)
+    plant.journal.log.sync()
+    sent(plant.directory.root, on_flink.bus, on_flink.prefix, on_flink.rows_max)
+    on_flink.until(driver, plant.journal.next_seq - 1)
+    finish(driver, plant)
 
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
@@ -57,12 +69,7 @@ def test_killed_task_managers_lose_nothing_and_repeat_nothing(
         for process in workers(mortal_flink, "taskmanager"):
             os.kill(process, signal.SIGKILL)
         # More comes while nobody works, so that the jobs cannot have been done before.
-        for rows in slices[half:]:
-            plant.publish(rows)
-        plant.journal.log.sync()
-        sent(root, on_flink.bus, prefix, on_flink.rows_max)
-        on_flink.until(driver, plant.journal.next_seq - 1)
-        finish(driver, plant)
+        goes_on(on_flink, driver, plant, slices[half:])
         assert on_flink.operations.rest.checkpoints(running).restored >= 1
         if guarantee == EXACTLY_ONCE:
             assert repeated(on_flink, plan) == 0
@@ -96,12 +103,7 @@ def test_jobs_are_taken_up_where_they_were_once_what_manages_them_is_back(
         driver = on_flink.returning(wanted, plan, plant, last // 100)
         before, (killed,) = workers(mortal_flink, "taskmanager"), workers(mortal_flink, role)
         os.kill(killed, signal.SIGKILL)
-        for rows in slices[half:]:
-            plant.publish(rows)
-        plant.journal.log.sync()
-        sent(root, on_flink.bus, prefix, on_flink.rows_max)
-        on_flink.until(driver, plant.journal.next_seq - 1)
-        finish(driver, plant)
+        goes_on(on_flink, driver, plant, slices[half:])
         again = deployed.running(rest, wanted.name)
         assert again is not None and again.line.id == running
         assert role == "zookeeper" or rest.checkpoints(running).restored >= 1
@@ -131,12 +133,7 @@ def test_a_cluster_that_was_stopped_in_order_goes_on_with_its_jobs_once_it_is_up
         driver = on_flink.returning(wanted, plan, plant, last)
         assert [is_gone for _, is_gone in down(["flink"], mortal_flink.home)] == [True]
         mortal_flink.start()
-        for rows in slices[half:]:
-            plant.publish(rows)
-        plant.journal.log.sync()
-        sent(root, on_flink.bus, prefix, on_flink.rows_max)
-        on_flink.until(driver, plant.journal.next_seq - 1)
-        finish(driver, plant)
+        goes_on(on_flink, driver, plant, slices[half:])
         again = deployed.running(on_flink.operations.rest, wanted.name)
         assert again is not None and again.line.id == running
     made = recorded(wanted, root)

@@ -1,4 +1,4 @@
-"""Rows on a real Kafka broker: each once, in order, whatever is killed."""
+"""Rows on a real Kafka broker: each once, in order, and read from any point."""
 
 import json
 from dataclasses import replace
