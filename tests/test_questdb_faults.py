@@ -15,7 +15,7 @@ from tests.servers import Server, shared
 from tickloop.app.sinks import source_of
 from tickloop.core.config import Config
 from tickloop.core.errors import SinkError
-from tickloop.tickerplant.sinks.cursor import CursorFile
+from tickloop.tickerplant.sinks.cursor import Cursor, CursorFile
 from tickloop.tickerplant.sinks.loop import LoopSettings, SinkLoop
 from tickloop.tickerplant.sinks.questdb_rest import QuestDb
 from tickloop.tickerplant.sinks.questdb_sink import QuestDbSettings, QuestDbSink
@@ -150,14 +150,22 @@ def fill(disk: Path, *, but: int) -> Path:
     return ballast
 
 
-def noted(loop: SinkLoop, thread: threading.Thread, words: tuple[str, ...]) -> str:
-    """Wait until the sink says that it waits, and why."""
-    deadline = time.monotonic() + 60
-    while not any(word in loop.cursor.note for word in words):
-        assert time.monotonic() < deadline, (loop.cursor, "nothing was said")
-        assert thread.is_alive(), loop.cursor
-        time.sleep(0.02)
-    return loop.cursor.note
+def notes_of(loop: SinkLoop) -> list[str]:
+    """Collect what the sink says into its cursor file, however briefly it stands there."""
+    notes: list[str] = []
+    write = loop._file.write
+
+    def written(cursor: Cursor) -> None:
+        write(cursor)
+        notes.append(cursor.note)
+
+    loop._file.write = written  # type: ignore[method-assign]
+    return notes
+
+
+def noted(notes: list[str], words: tuple[str, ...]) -> None:
+    """Wait until the sink has said that it waits, and why."""
+    wait_until(lambda: any(word in note for note in notes for word in words), 60)
 
 
 @pytest.mark.parametrize("free_mib", [24])
@@ -168,11 +176,15 @@ def test_a_full_disk_is_waited_for_and_loses_nothing(
     place = QuestDb(server.address)
     ballast = fill(disk, but=free_mib * MEBIBYTE)
     loop = loop_of(captured, place, rows=5000)
+    notes = notes_of(loop)
     thread = in_background(loop)
-    print(noted(loop, thread, ("No space left", "suspended", "allocate", "errno")))
+    noted(notes, ("No space left", "suspended", "allocate", "errno"))
     ballast.unlink()
-    server.start()  # a full disk may have ended it
-    thread.join(90)
+    deadline = time.monotonic() + 90
+    while thread.is_alive() and time.monotonic() < deadline:
+        if not server.is_alive:  # a full disk may end it, and not at once
+            server.start()
+        thread.join(0.2)
     assert loop.cursor.state == "done"
     assert lost_and_repeated(captured, place) == NONE
 
@@ -194,8 +206,9 @@ def test_a_table_suspended_by_a_full_disk_is_resumed_once_there_is_room(
 
     stops: list[int] = []
     loop._sink.open = opened  # type: ignore[method-assign]
+    notes = notes_of(loop)
     thread = in_background(loop)
-    assert "quote is suspended" in noted(loop, thread, ("suspended",))
+    noted(notes, ("quote is suspended",))
     thread.join(90)
     assert loop.cursor.state == "done"
     assert lost_and_repeated(captured, place) == NONE

@@ -111,8 +111,8 @@ class QuestDbSink:
             sleep(0.001)
 
     def settle(self) -> bool:
-        """Whatever waited was sent when nothing more came."""
-        return not self._waiting
+        """Whatever waited was sent when nothing more came; queries have to see it too."""
+        return not self._waiting and is_applied(self._settings.server, self._tables)
 
     def _flush(self) -> None:
         assert self._sender is not None, "the sink is not open"
