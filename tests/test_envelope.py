@@ -1,5 +1,6 @@
 """Messages on the bus: taken apart they are what was put in, and damage is told."""
 
+import contextlib
 import struct
 from typing import Any
 
@@ -26,7 +27,7 @@ from tickloop.tickerplant.sinks.envelope import (
 )
 from tickloop.tickerplant.sinks.inside import inside, surface
 from tickloop.tickerplant.sinks.json_rows import json_rows
-from tickloop.tickerplant.sinks.packing import Packing, pack, parts_of, unpack
+from tickloop.tickerplant.sinks.packing import Packing, pack
 from tickloop.tickerplant.sinks.shards import Shards
 
 EVERYTHING = Table(
@@ -66,6 +67,7 @@ def header_of(rows: Batch, clocks: int = 0, **more: int) -> Header:
     return Header(**{**values, **more})
 
 
+@pytest.mark.kernel
 @given(count=st.integers(0, 40), clocks=st.integers(0, 5), seed=st.integers(0, 2**32))
 def test_what_was_put_in_comes_out(count: int, clocks: int, seed: int) -> None:
     rows = rows_of(EVERYTHING, count, seed)
@@ -95,8 +97,12 @@ def test_the_header_s_bytes_are_what_the_formats_page_says() -> None:
     assert raw[-16:] == struct.pack("<qBB6x", 10, 0, 1)
 
 
+KINDS = {"<i8": Kind.LONG, "<i4": Kind.INT, "<i2": Kind.SHORT, "|u1": Kind.BYTE}
+
+
+@pytest.mark.kernel
 @given(
-    dtype=st.sampled_from(["<i8", "<i4", "<i2", "|u1"]),
+    dtype=st.sampled_from([*KINDS]),
     ends=st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**33)),
     count=st.integers(1, 50), seed=st.integers(0, 1000),
 )  # fmt: skip
@@ -107,24 +113,38 @@ def test_packed_columns_come_back_whatever_lies_between_their_ends(
     least = limits.min + ends[0] % (limits.max - limits.min + 1)
     most = min(least + ends[1], limits.max)
     values = np.random.default_rng(seed).integers(least, most, count, dtype, endpoint=True)
-    packing, pieces = pack(values)
-    raw = b"".join(pieces)
-    assert len(raw) <= values.nbytes + 8
-    parts, at = [], 0
-    for part, length in parts_of(packing, dtype, count):
-        parts.append(np.frombuffer(raw, dtype=part, count=length, offset=at))
-        at += parts[-1].nbytes
-    assert at == len(raw)
-    back = unpack(packing, dtype, count, parts)
+    table = Table("packed", (Column("value", KINDS[dtype]), Column("seq", Kind.LONG)))
+    rows = Batch(table, {"value": values, "seq": np.arange(count)})
+    raw = encode(header_of(rows), rows, ())
+    _, pieces = pack(values)
+    assert sum(piece.nbytes for piece in pieces) <= values.nbytes + 8
+    back = decode(raw, table).rows.columns["value"]
     assert (back.dtype, back.tolist()) == (values.dtype, values.tolist())
+    assert back.flags.writeable
 
 
+@pytest.mark.kernel
 @given(cut=st.integers(0, 400), seed=st.integers(0, 1000))
 def test_a_message_that_is_cut_short_is_refused(cut: int, seed: int) -> None:
     rows = rows_of(EVERYTHING, 5, seed)
     raw = encode(header_of(rows), rows, (np.empty(0), np.empty(0)))
     with pytest.raises(WireError, match="bus message of"):
         decode(raw[: min(cut, len(raw) - 8)], EVERYTHING)
+
+
+@pytest.mark.kernel
+@given(seed=st.integers(0, 2**32), places=st.lists(st.integers(0, 10**6), min_size=1, max_size=8))
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_damaged_bytes_are_refused_or_read_but_never_past_their_end(
+    seed: int, places: list[int]
+) -> None:
+    rows = rows_of(EVERYTHING, 5, seed)
+    raw = bytearray(encode(header_of(rows, 1), rows, (np.array([5]), np.array([6]))))
+    for place in places:
+        raw[8 + place % (len(raw) - 8)] = place % 256
+    with contextlib.suppress(WireError):
+        message = decode(bytes(raw), EVERYTHING)
+        assert len(message.rows) == message.header.rows <= len(raw)
 
 
 def test_bytes_of_something_else_and_another_table_s_rows_are_refused() -> None:

@@ -1,6 +1,7 @@
 """One share of a job, without Flink: whatever order and however often messages come, once."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,14 @@ def test_a_message_that_is_missing_is_told_of() -> None:
     with pytest.raises(WireError, match="a message is missing"):
         for raw in [*WORDS, *elements[:6], *elements[9:]]:
             share.take(raw)
+
+
+def test_a_message_of_another_number_of_shards_is_told_of() -> None:
+    job = make("minute")
+    (raw, *_) = elements_of(plan_of(job), job, 0, SENT)
+    share = Share(replace(plan_of(job), shards=3), job, 0)
+    with pytest.raises(WireError, match=r"of 2 shards seen, 3 expected.*under another name"):
+        share.take(raw)
 
 
 def test_a_damaged_state_is_refused() -> None:

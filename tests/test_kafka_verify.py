@@ -4,7 +4,6 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,7 @@ def altered(message: bytes, **values: int) -> bytes:
     price = found.rows.columns["price"].astype(np.int64)
     price[:1] = price[:1] + values.pop("price", 0)
     rows = Batch(TRADE, {**found.rows.columns, "price": price})
-    return encode(replace(found.header, **values), rows, clocks)
+    return encode(found.header._replace(**values), rows, clocks)
 
 
 def test_every_kind_of_damage_is_counted(kafka: Server, tmp_path: Path, prefix: str) -> None:

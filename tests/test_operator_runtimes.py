@@ -263,7 +263,7 @@ sys.meta_path.insert(0, Blocker())
 from tickloop.analytics import operators
 prefix = "tickloop.analytics.operators."
 names = [m.name for m in pkgutil.walk_packages(operators.__path__, prefix)]
-parts = ("entry", "share", "routes", "keys", "unpack")
+parts = ("entry", "share", "keys", "unpack")
 job = [f"tickloop.streaming.flink.{part}" for part in parts]
 for name in [*names, *job, "tickloop.core.snapshot", "tickloop.streaming.fold"]:
     importlib.import_module(name)

@@ -19,8 +19,11 @@ class Batch:
     columns: Columns
 
     def __post_init__(self) -> None:
+        assert len(set(map(len, self.columns.values()))) <= 1, self._unequal()
+
+    def _unequal(self) -> str:
         lengths = {name: len(values) for name, values in self.columns.items()}
-        assert len(set(lengths.values())) <= 1, f"{self.table.name}: unequal columns {lengths}"
+        return f"{self.table.name}: unequal columns {lengths}"
 
     def __len__(self) -> int:
         for values in self.columns.values():

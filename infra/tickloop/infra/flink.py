@@ -39,7 +39,10 @@ taskmanager:
   bind-host: 127.0.0.1
   host: 127.0.0.1
   numberOfTaskSlots: 1
-  memory: {{process: {{size: {place.memory_mib}m}}, managed: {{size: 64m}}}}
+  memory:
+    process: {{size: {place.memory_mib}m}}
+    managed: {{size: 64m}}
+    segment-size: 256 kb
 blob: {{server: {{port: {ports["blob"]}}}}}
 high-availability:
   type: zookeeper

@@ -1,7 +1,6 @@
 """The job as Flink sees it: sources, one keyed step, a sink. Only this module imports PyFlink."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import cloudpickle
@@ -17,6 +16,7 @@ from pyflink.datastream import (
     ExternalizedCheckpointRetention,
     KeyedCoProcessFunction,
     KeyedProcessFunction,
+    KeyedStream,
     RuntimeContext,
     StreamExecutionEnvironment,
 )
@@ -28,7 +28,9 @@ from pyflink.datastream.connectors.kafka import (
     KafkaSource,
 )
 from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
+from pyflink.java_gateway import get_gateway
 
+from tickloop.streaming.flink.addressed import CLASS_NAME, JAVA
 from tickloop.streaming.flink.plan import (
     EXACTLY_ONCE,
     EXECUTION_MODE,
@@ -87,16 +89,16 @@ def _build(plan: JobPlan, environment: StreamExecutionEnvironment) -> None:
     own: list[str] = []
     for table in plan.inputs:
         (everywhere if reads_all(job) or table == "control" else own).append(names.table(table))
-    to_all, key = _ToAll(plan.code_digest, count), _KeyOf(plan.code_digest, keys)
     step = plan.to_json(), plan.code_digest, keys
-    shared = _source(plan, environment, "shared", everywhere).flat_map(to_all, _BYTES)
-    copied = shared.uid(plan.uid("to-all")).key_by(key, Types.INT())
+    shared = _source(plan, environment, "shared", everywhere)
+    to_all = _addressed(shared, keys, plan.uid("to-all"), is_to_all=True)
     if own:
         # Two inputs of one step: a union would put another exchange between source and step.
-        rows = _source(plan, environment, "rows", own).key_by(key, Types.INT())
-        made = rows.connect(copied).process(TwoInputs(*step), _BYTES)
+        rows = _source(plan, environment, "rows", own)
+        to_one = _addressed(rows, keys, plan.uid("to-one"), is_to_all=False)
+        made = to_one.connect(to_all).process(TwoInputs(*step), _BYTES)
     else:
-        made = copied.process(OneInput(*step), _BYTES)
+        made = to_all.process(OneInput(*step), _BYTES)
     made.uid(plan.uid("fold")).name(plan.name)
     made.sink_to(_sink(plan)).uid(plan.uid("sink")).name(plan.topic)
 
@@ -119,6 +121,35 @@ def _source(
     return environment.from_source(
         source, WatermarkStrategy.no_watermarks(), plan.uid(part), _BYTES
     ).uid(plan.uid(part))
+
+
+def _addressed(stream: DataStream, keys: list[int], uid: str, *, is_to_all: bool) -> KeyedStream:
+    """Put the keys of their shares in front of elements, as `DataStream.key_by` would."""
+    jvm = get_gateway().jvm
+    numbers = get_gateway().new_array(jvm.int, len(keys))
+    for share, key in enumerate(keys):
+        numbers[share] = key
+    references = get_gateway().new_array(jvm.Object, 2)
+    references[0], references[1] = numbers, int(is_to_all)
+    runtime = jvm.org.apache.flink.table.runtime
+    code = runtime.generated.GeneratedOperator(
+        CLASS_NAME, JAVA, references, jvm.org.apache.flink.configuration.Configuration()
+    )
+    environment = stream.get_execution_environment()
+    step = jvm.org.apache.flink.streaming.api.transformations.OneInputTransformation(
+        stream._j_data_stream.getTransformation(),
+        uid,
+        runtime.operators.CodeGenOperatorFactory(code),
+        Types.ROW([Types.INT(), _BYTES]).get_java_type_info(),
+        environment.get_parallelism(),
+    )
+    step.setUid(uid)
+    made = jvm.org.apache.flink.streaming.api.datastream.DataStream(
+        environment._j_stream_execution_environment, step
+    )
+    functions = jvm.org.apache.flink.streaming.api.functions.python
+    keyed = made.keyBy(functions.KeyByKeySelector(), Types.ROW([Types.INT()]).get_java_type_info())
+    return KeyedStream(keyed, _BYTES, stream)
 
 
 def _sink(plan: JobPlan) -> KafkaSink:
@@ -146,44 +177,6 @@ def _sink(plan: JobPlan) -> KafkaSink:
     )
 
 
-class _ToAll:
-    """Addresses an element to every share.
-
-    Tasks are opened side by side in one interpreter, so all of them take the plan's code before
-    they import any of it: a package that one found elsewhere would be the other's as well.
-    """
-
-    def __init__(self, digest: str, count: int) -> None:
-        self._digest = digest
-        self._count = count
-        self._copies: Callable[[bytes, int], Iterable[bytes]] | None = None
-
-    def __call__(self, raw: bytes) -> Iterable[bytes]:
-        if self._copies is None:
-            use(self._digest)
-            from tickloop.streaming.flink.routes import copies
-
-            self._copies = copies
-        return self._copies(raw, self._count)
-
-
-class _KeyOf:
-    """Tells an element's key, of the plan's code as `_ToAll`."""
-
-    def __init__(self, digest: str, keys: list[int]) -> None:
-        self._digest = digest
-        self._keys = keys
-        self._key: Callable[[bytes], int] | None = None
-
-    def __call__(self, raw: bytes) -> int:
-        if self._key is None:
-            use(self._digest)
-            from tickloop.streaming.flink.routes import addressed
-
-            self._key = addressed(self._keys)
-        return self._key(raw)
-
-
 class _Step:
     """Folds the shares that fall to one task; their state is kept key by key."""
 
@@ -200,19 +193,20 @@ class _Step:
         # Of the plan's own code from here on, whatever this process had loaded before.
         from tickloop.streaming.flink.share import opened
 
-        self._content, self._make = opened(self._plan)
+        self._make = opened(self._plan)
         kind = Types.PICKLED_BYTE_ARRAY()
         self._base = runtime_context.get_state(ValueStateDescriptor("base", kind))
         self._since = runtime_context.get_list_state(ListStateDescriptor("since", kind))
 
-    def taken(self, key: int, value: bytes) -> Iterator[bytes]:
+    def taken(self, key: int, value: bytes) -> list[bytes]:
         """Take an element; give what follows from it."""
         share = self._shares.get(key)
         if share is None:
             share = self._shares[key] = self._restored(key)
-        raw = self._content(bytes(value))
-        yield from share.take(raw)
+        raw = bytes(value)
+        made = share.take(raw)
         self._keep(key, share, raw)
+        return made
 
     def _restored(self, key: int) -> "Share":
         base = self._base.value()
@@ -243,7 +237,7 @@ class _Step:
 class OneInput(_Step, KeyedProcessFunction):  # type: ignore[misc]
     """A step whose shares all read everything."""
 
-    def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[bytes]:
+    def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> list[bytes]:
         """Take an element."""
         return self.taken(ctx.get_current_key(), value)
 
@@ -251,14 +245,10 @@ class OneInput(_Step, KeyedProcessFunction):  # type: ignore[misc]
 class TwoInputs(_Step, KeyedCoProcessFunction):  # type: ignore[misc]
     """A step whose shares read a shard each, and what everybody is told."""
 
-    def process_element1(
-        self, value: bytes, ctx: KeyedCoProcessFunction.Context
-    ) -> Iterator[bytes]:
+    def process_element1(self, value: bytes, ctx: KeyedCoProcessFunction.Context) -> list[bytes]:
         """Take an element of a share's own."""
         return self.taken(ctx.get_current_key(), value)
 
-    def process_element2(
-        self, value: bytes, ctx: KeyedCoProcessFunction.Context
-    ) -> Iterator[bytes]:
+    def process_element2(self, value: bytes, ctx: KeyedCoProcessFunction.Context) -> list[bytes]:
         """Take what everybody is told."""
         return self.taken(ctx.get_current_key(), value)

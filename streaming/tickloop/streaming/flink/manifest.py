@@ -114,6 +114,7 @@ def _configuration(what: Deployment, site: Site) -> Document:
     return {
         **own,
         "taskmanager.numberOfTaskSlots": "1",
+        "taskmanager.memory.segment-size": "256 kb",
         "execution.checkpointing.dir": f"{folder}/checkpoints",
         "execution.checkpointing.savepoint-dir": f"{folder}/savepoints",
         "high-availability.type": "kubernetes",

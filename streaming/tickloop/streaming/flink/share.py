@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tickloop.core.batch import Batch
-from tickloop.core.errors import SnapshotError
+from tickloop.core.errors import SnapshotError, WireError
 from tickloop.core.kernel import warm_up
 from tickloop.core.operator import Scope
 from tickloop.core.parameters import Setting
@@ -24,7 +24,6 @@ from tickloop.streaming.flink.known import Known
 from tickloop.streaming.flink.package import OWN
 from tickloop.streaming.flink.plan import JobPlan, from_json
 from tickloop.streaming.flink.results import Writer, nothing_of
-from tickloop.streaming.flink.routes import content
 from tickloop.streaming.flink.unpack import use
 from tickloop.streaming.fold import Fold
 from tickloop.streaming.job import Job, job, live_changes
@@ -52,12 +51,12 @@ def job_of(plan: JobPlan) -> Job:
     return job(plan.name, find(operator), plan.params)
 
 
-def opened(text: str) -> tuple[Callable[[bytes], bytes], Callable[[int, bytes | None], "Share"]]:
-    """Compile what a plan needs; give what reads an element, and what makes or restores a share."""
+def opened(text: str) -> Callable[[int, bytes | None], "Share"]:
+    """Compile what a plan needs; give what makes or restores a share."""
     plan = from_json(text)
     made = job_of(plan)
     warm_up()
-    return content, partial(Share, plan, made)
+    return partial(Share, plan, made)
 
 
 def count_of(plan: JobPlan, job: Job) -> int:
@@ -100,6 +99,7 @@ class Share:
         divided = shares(job, plan.shards)
         self._job = divided[share]
         self._writer = (share, len(divided))
+        self._shards = plan.shards
         known = plan.by_name()
         self._tables = {schema_id(known[name]): known[name] for name in plan.tables}
         self._outputs = tables_of(job, known, "the job's plan")
@@ -154,6 +154,12 @@ class Share:
                 yield from self._retried()
             return
         header = read_header(raw)
+        if header.shards != self._shards:
+            raise WireError(
+                f"a message of {header.shards} shards seen, {self._shards} expected, as the topics"
+                " had partitions when the job was planned: the plant's [sinks.kafka] shards were"
+                " changed since; deploy the stream under another name"
+            )
         where = header.schema, header.shard
         if where in self._early:
             self._early[where].append(raw)
@@ -161,8 +167,7 @@ class Share:
             yield group
 
     def _added(self, header: Header, raw: bytes) -> Sequence[Batch]:
-        # A copy that may be written, because kernels are compiled for such.
-        message = _without_text(decode(bytearray(raw), self._tables[header.schema]))
+        message = _without_text(decode(raw, self._tables[header.schema], header))
         if not self._known.has_all(message.rows):
             self._early[header.schema, header.shard] = deque([raw])
             return ()
@@ -194,6 +199,8 @@ class Share:
         is_due = self._silent >= _SILENT_GROUPS or any(each.table == CLOCK for each in group)
         if is_due:
             self._silent = 0
+        elif not made:
+            return
         writer = Writer(*self._writer, self._plant)
         for table in self._outputs.values():
             rows = made.get(table.name)

@@ -14,30 +14,29 @@ then the bytes.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.batch import Batch
-from tickloop.core.dialects.numpy import INSIDE
+from tickloop.core.dialects.numpy import INSIDE, NULL_SYMBOL
 from tickloop.core.errors import WireError
 from tickloop.core.schema import CLOCK, Kind, Table, schema_digest
-from tickloop.tickerplant.sinks.packing import Packing, pack, parts_of, unpack
+from tickloop.tickerplant.sinks.packing import Packing, pack
+from tickloop.tickerplant.sinks.unpacking import columns_at
 
 MAGIC = b"TLB1"
 _HEADER = struct.Struct("<4sHHQQIIqqqqqqQHHI")
 HEADER_BYTES = _HEADER.size
 NO_SEQ = -1
-_NULL_SYMBOL = -(2**31)
-_PACKING_MAX = int(max(Packing))
 _Column = npt.NDArray[np.generic]
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a message tells of."""
 
     shard: int
@@ -57,7 +56,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message taken apart; columns view the bytes it came in."""
+    """A message taken apart; columns are arrays of their own."""
 
     header: Header
     rows: Batch
@@ -116,72 +115,49 @@ def read_header(raw: bytes | bytearray | memoryview) -> Header:
     )  # fmt: skip
 
 
-def decode(raw: bytes | bytearray, table: Table) -> Message:
-    """Take a message apart; WireError if it is of another table or does not hold what it says."""
-    header = read_header(raw)
+def decode(raw: bytes | bytearray, table: Table, header: Header | None = None) -> Message:
+    """Take a message apart; WireError if it is of another table or does not hold what it says.
+
+    `header` is the message's, where it was read before.
+    """
+    header = header or read_header(raw)
     if header.rows and header.schema != schema_id(table):
         raise WireError(
             f"bus message with schema {header.schema:x} seen, {schema_id(table):x}"
             f" ({table.name}: {' '.join(table.names)}) expected; the plant that wrote it has other"
             " columns"
         )
-    reader = _Reader(raw, int.from_bytes(raw[4:6], "little"))
-    times = reader.take("<i8", header.clocks)
-    seqs = reader.take("<i8", header.clocks)
-    nobody = np.full(header.clocks, _NULL_SYMBOL, dtype=np.int32)
-    clocks = Batch(CLOCK, {"time": times, "sym": nobody, "seq": seqs})
-    return Message(header, Batch(table, reader.columns(table, header)), clocks)
+    at = int.from_bytes(raw[4:6], "little")
+    clocks, end = _clocks(raw, at, header.clocks) if header.clocks else (_NO_CLOCKS, at)
+    if not header.rows:
+        return Message(header, nothing_of(table), clocks)
+    columns = columns_at(bytes(raw), end, table, header.rows, header.floats)
+    return Message(header, Batch(table, columns), clocks)
 
 
-class _Reader:
-    """Reads columns one after the other, never past the end."""
+def _clocks(raw: bytes | bytearray, at: int, count: int) -> tuple[Batch, int]:
+    """Read the clock's rows; give where they end, too."""
+    end = at + 16 * count
+    if end > len(raw):
+        raise WireError(
+            f"bus message of {len(raw)} bytes: column of {16 * count} bytes at byte {at} expected;"
+            " it is cut short"
+        )
+    times, seqs = np.frombuffer(raw, dtype="<i8", count=2 * count, offset=at).copy().reshape(2, -1)
+    return _clock_rows(times, seqs), end
 
-    def __init__(self, raw: bytes | bytearray, at: int) -> None:
-        self._raw = raw
-        self._at = at
 
-    def take(self, dtype: str, count: int) -> _Column:
-        size = count * np.dtype(dtype).itemsize
-        if self._at + size > len(self._raw):
-            raise WireError(
-                f"bus message of {len(self._raw)} bytes: column of {size} bytes at byte"
-                f" {self._at} expected; it is cut short"
-            )
-        values: _Column = np.frombuffer(self._raw, dtype=dtype, count=count, offset=self._at)
-        self._at += size
-        return values
+def _clock_rows(times: _Column, seqs: _Column) -> Batch:
+    nobody = np.full(len(times), NULL_SYMBOL, dtype=np.int32)
+    return Batch(CLOCK, {"time": times, "sym": nobody, "seq": seqs})
 
-    def columns(self, table: Table, header: Header) -> Mapping[str, _Column]:
-        if not header.rows:
-            return {
-                column.name: self.take(
-                    "<i8" if column.kind is Kind.TEXT else INSIDE[column.kind], 0
-                )
-                for column in table.columns
-            }
-        codes = self.take("|u1", len(table.columns)).tolist()
-        found = {}
-        for index, (column, code) in enumerate(zip(table.columns, codes, strict=True)):
-            self._at += -self._at % 8
-            dtype = "<f8" if header.floats >> index & 1 else INSIDE[column.kind]
-            found[column.name] = self._column(column.kind, code, dtype, header.rows)
-        return found
 
-    def _column(self, kind: Kind, code: int, dtype: str, rows: int) -> _Column:
-        if kind is Kind.TEXT:
-            return self._texts(rows)
-        if code > _PACKING_MAX:
-            raise WireError(
-                f"bus message: packing {code} seen, 0 to {_PACKING_MAX} expected; it was written"
-                " by a newer program"
-            )
-        packing = Packing(code)
-        parts = [self.take(*part) for part in parts_of(packing, dtype, rows)]
-        return unpack(packing, dtype, rows, parts)
+_NO_CLOCKS = _clock_rows(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
-    def _texts(self, rows: int) -> _Column:
-        lengths = self.take("<i4", rows).tolist()
-        texts = np.empty(rows, dtype="|O")
-        for row, length in enumerate(lengths):
-            texts[row] = self.take("|u1", max(length, 0)).tobytes()
-        return texts
+
+@cache
+def nothing_of(table: Table) -> Batch:
+    """Give no rows of a table."""
+    return Batch(table, {
+        column.name: np.empty(0, dtype=INSIDE[column.kind]) for column in table.columns
+    })  # fmt: skip

@@ -124,8 +124,7 @@ class SinkLoop:
                     " written; `tickloop verify` says what is missing"
                 )
             raise SinkAwayError(
-                f"{self._sink.target} did not take everything within"
-                f" {self._settings.drain_s:.0f} s"
+                f"{self._sink.target} did not take everything within {self._settings.drain_s:.0f} s"
             )
         sleep(_NAP_S)
         return False

@@ -41,24 +41,3 @@ def pack(values: _Column) -> tuple[Packing, list[memoryview]]:
             base = np.array([least], dtype="<i8")
             return packing, [base.data, (values - values.dtype.type(least)).astype(dtype).data]
     return Packing.PLAIN, [np.ascontiguousarray(values).data]
-
-
-def parts_of(packing: Packing, dtype: str, rows: int) -> list[tuple[str, int]]:
-    """List the arrays that a packed column consists of: dtype and length."""
-    if packing is Packing.PLAIN:
-        return [(dtype, rows)]
-    if packing is Packing.SAME:
-        return [(dtype, 1)]
-    return [("<i8", 1), (_OFFSETS[packing], rows)]
-
-
-def unpack(packing: Packing, dtype: str, rows: int, parts: list[_Column]) -> _Column:
-    """Give a column as it was."""
-    if packing is Packing.PLAIN:
-        return parts[0]
-    if packing is Packing.SAME:
-        return np.full(rows, parts[0][0], dtype=dtype)
-    base, offsets = parts
-    found: _Column = offsets.astype(dtype)
-    found += base.astype(dtype)[0]
-    return found
