@@ -19,6 +19,10 @@ _Started = tuple[Known, "subprocess.Popen[bytes]"]
 _START_S = 120.0
 _JOB_MANAGER_MIB = 1024
 _ZOOKEEPER_MIB = 64
+# What only tells others what to do leaves the processors to them.
+_QUIET_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_NO_OPTIONS = "env:\n  java:\n    opts:\n"
+_FOR_CONTROL = f"      jobmanager: {_QUIET_JAVA}\n"
 
 
 def packages(files: Path) -> Path:
@@ -103,7 +107,8 @@ def prepare(place: Place) -> dict[str, str]:
             shutil.copy(path, conf / path.name)
     shipped = (own / "conf" / "config.yaml").read_text()
     options = re.search(r"^env:\n(?:[ ]+.*\n)+", shipped, flags=re.MULTILINE)
-    (conf / "config.yaml").write_text(configuration(place, options[0] if options else ""))
+    java_options = (options[0] if options else _NO_OPTIONS) + _FOR_CONTROL
+    (conf / "config.yaml").write_text(configuration(place, java_options))
     (conf / "zoo.cfg").write_text(keeper(place))
     jars = [*(own / "lib").glob("*.jar"), *(own / "opt").glob("flink-python-*.jar")]
     for jar in [*jars, *(place.files / "lib").glob("*.jar")]:
@@ -156,7 +161,7 @@ def _start_keeper(place: Place, env: dict[str, str], script: str) -> _Started:
         ["/bin/bash", script, "zookeeper", "--zkConfigFile", config, "--peerId", "1"]
     )
     heap = f"-Xms{_ZOOKEEPER_MIB}m -Xmx{_ZOOKEEPER_MIB}m"
-    env = {**env, "JVM_ARGS": f"{heap} -Dzookeeper.jmx.log4j.disable=true"}
+    env = {**env, "JVM_ARGS": f"{heap} {_QUIET_JAVA} -Dzookeeper.jmx.log4j.disable=true"}
     known, process = spawn("zookeeper", command, log=log, folder=place.folder, env=env)
     wait_healthy(
         process, lambda: exchange("127.0.0.1", port, b"ruok", 4) == b"imok",

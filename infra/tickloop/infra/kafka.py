@@ -59,6 +59,8 @@ def properties(folder: Path, *, port: int, controller: int) -> str:
         "log.message.timestamp.after.max.ms": "9223372036854775807",
         # Empty folders of one-node clusters are cheap; index files of 10 MB each are not.
         "log.index.size.max.bytes": "1048576",
+        # The names of symbols are all that is compacted; 128 MB kept for it are most of the heap.
+        "log.cleaner.dedupe.buffer.size": "16777216",
         "num.network.threads": "2",
         "num.io.threads": "4",
     }
