@@ -15,11 +15,27 @@ from tickloop.core.dialects.numpy import NULL_INT
 from tickloop.core.errors import SinkError
 from tickloop.core.hashing import shard_of
 from tickloop.core.instruments import DEFAULT_PRICE_UNIT, DEFAULT_SIZE_UNIT, Instruments
+from tickloop.core.kernel import kernel
 from tickloop.core.schema import INSTRUMENT, Kind
 from tickloop.core.symbols import Symbols
 from tickloop.core.units import UNIT_MIN
 from tickloop.tickerplant.sinks.json_rows import json_rows
 from tickloop.tickerplant.sinks.kafka_names import SentSymbol
+
+
+@kernel(
+    "int64(int32[::1], boolean[::1])",
+    "int64(Array(int32, 1, 'C', readonly=True), boolean[::1])",
+)
+def _note_used(ids: npt.NDArray[np.int32], is_used: npt.NDArray[np.bool_]) -> int:
+    """Mark ids that stand in a column; give the highest one past the end, or -1."""
+    unknown = -1
+    for row in range(len(ids)):
+        if 0 <= ids[row] < len(is_used):
+            is_used[ids[row]] = True
+        else:
+            unknown = max(unknown, ids[row])
+    return unknown
 
 
 class Dictionary:
@@ -74,15 +90,18 @@ class Dictionary:
                 self._units.setdefault(symbol_id, (price, size))
 
     def _new(self, batches: Sequence[Batch]) -> list[int]:
-        is_used = np.zeros(len(self._symbols) + 1, dtype=np.bool_)
+        is_used = np.zeros(len(self._symbols), dtype=np.bool_)
         for rows in batches:
             for column in rows.table.columns:
                 if column.kind is Kind.SYMBOL:
-                    ids: npt.NDArray[np.int32] = rows.columns[column.name].astype(
-                        np.int32, copy=False
-                    )
-                    is_used[np.maximum(ids, -1)] = True
-        is_used[-1] = False
+                    ids = rows.columns[column.name].astype(np.int32, copy=False)
+                    unknown = _note_used(np.ascontiguousarray(ids), is_used)
+                    if unknown >= 0:
+                        raise SinkError(
+                            f"symbol {unknown} seen in {rows.table.name}.{column.name}, less than"
+                            f" {len(is_used)} expected, as the database knows no more symbols;"
+                            " `tickloop verify` says what is damaged"
+                        )
         told = self._is_told[: len(is_used)]
         is_used[: len(told)] &= ~told
         return [int(symbol_id) for symbol_id in np.flatnonzero(is_used)]
