@@ -2,15 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numba
 import pytest
 
-from tickloop.core import kernel as kernels
+from tickloop.core import kernel_cache as kernels
 
 pytestmark = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="nothing is compiled without the JIT"
@@ -129,30 +131,69 @@ def test_the_core_imports_with_only_numpy_and_numba() -> None:
 
 
 @pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = tmp_path / "tickloop" / "core"
     root.mkdir(parents=True)
     (root / "one.py").write_text(
         "from tickloop.core.two import (\n    LIMIT,\n)\n"
         "from tickloop.core import three\n\n@kernel()\n"
     )
-    for name in ("two", "three", "four"):
+    (root / "two.py").write_text("from tickloop.core.four import FOUR\n\n@inline_kernel\n")
+    for name in ("three", "four", "five"):
         (root / f"{name}.py").write_text("LIMIT = 1\n")
     monkeypatch.setattr(kernels, "_source_roots", lambda: [root.parent])
-    return root
+    kernels.text_of.cache_clear()
+    yield root
+    kernels.text_of.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("name", "counts"), [("one", True), ("two", True), ("three", True), ("four", False)]
+    ("name", "counts"),
+    [("one", True), ("two", True), ("three", True), ("four", True), ("five", False)],
 )
 def test_the_cache_follows_kernels_and_the_constants_compiled_into_them(
     sources: Path, name: str, counts: bool
 ) -> None:
-    before = kernels.cache_directory()
-    assert kernels.cache_directory() == before
+    before = kernels.digest_of("tickloop.core.one")
+    assert kernels.digest_of("tickloop.core.one") == before
     path = sources / f"{name}.py"
     path.write_text(path.read_text() + "# changed\n")
-    assert (kernels.cache_directory() != before) == counts
+    kernels.text_of.cache_clear()
+    assert (kernels.digest_of("tickloop.core.one") != before) == counts
+
+
+def test_the_same_sources_elsewhere_are_the_same(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = kernels.digest_of("tickloop.core.one")
+    elsewhere = tmp_path / "unpacked" / "tickloop"
+    shutil.copytree(sources.parent, elsewhere)
+    monkeypatch.setattr(kernels, "_source_roots", lambda: [elsewhere])
+    kernels.text_of.cache_clear()
+    assert kernels.digest_of("tickloop.core.one") == before
+
+
+OUTSIDE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from tickloop.core import kernel
+import mine
+print(json.dumps([kernel.warm_up(), mine.twice(21)]))
+"""
+
+
+def test_kernels_of_users_are_kept_as_long_as_the_product_s_own_are_the_same(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from tickloop.core.kernel import kernel\n\n"
+        '@kernel("int64(int64)")\ndef twice(value):\n    return 2 * value\n'
+    )
+    seen = [json.loads(_python(OUTSIDE, str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "cache")))
+            for _ in range(2)]  # fmt: skip
+    assert seen == [[1, 42], [0, 42]]
+    (found,) = (tmp_path / "cache").rglob("mine.twice*.nbi")
+    assert found.parent.parent.name.startswith("others-")
 
 
 @pytest.mark.parametrize(

@@ -1,74 +1,22 @@
 """The kernel decorator: compiled loops over arrays, cached on disk, warmed up early."""
 
-import hashlib
-import os
-import re
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 import numba
 import numpy as np
 
+from tickloop.core import kernel_cache
+from tickloop.core.kernel_cache import folder_of
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_HOLDS_KERNELS = re.compile(rb"^@(?:inline_)?kernel\b", re.MULTILINE)
-_IMPORTED = re.compile(rb"^from (tickloop(?:\.\w+)+) import (\([^)]*\)|.*)", re.MULTILINE)
 _KERNELS: list[tuple[Any, tuple[object, ...]]] = []
 
 
-def _source_roots() -> list[Path]:
-    import tickloop
-
-    return [Path(root) for root in tickloop.__path__]
-
-
-def _sources() -> Iterator[bytes]:
-    """Read every module with kernels, and what they import: its constants are compiled in."""
-    texts: dict[str, bytes] = {}
-    for root in _source_roots():
-        for path in root.rglob("*.py"):
-            module = ".".join((root.name, *path.relative_to(root).with_suffix("").parts))
-            texts[module] = path.read_bytes()
-    kernels = {name for name, text in texts.items() if _HOLDS_KERNELS.search(text)}
-    imported = {name for kernel in kernels for name in _imports(texts[kernel])}
-    for name in sorted(kernels | imported & texts.keys()):
-        yield name.encode() + b"\n" + texts[name]
-
-
-def _imports(text: bytes) -> Iterator[str]:
-    for module, names in _IMPORTED.findall(text):
-        yield module.decode()
-        yield from (f"{module.decode()}.{name.decode()}" for name in re.findall(rb"\w+", names))
-
-
-def _cache_home() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("HOME")
-    if not home:
-        return Path(tempfile.gettempdir()) / f"tickloop-kernels-{os.getuid()}"
-    base = Path(home) if os.environ.get("XDG_CACHE_HOME") else Path(home) / ".cache"
-    return base / "tickloop" / "kernels"
-
-
-def cache_directory() -> Path:
-    """Name the folder of compiled kernels: a digest of every kernel source, Numba and the CPU.
-
-    Numba does not notice a change in a kernel or a constant that was compiled in from another
-    file, so all these sources count towards the name.
-    """
-    import llvmlite.binding
-
-    digest = hashlib.blake2b(digest_size=10)
-    digest.update(f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()}".encode())
-    for text in _sources():
-        digest.update(text)
-    return _cache_home() / digest.hexdigest()
-
-
 if not numba.config.DISABLE_JIT:
-    numba.config.CACHE_DIR = str(cache_directory())
+    kernel_cache.install()
 
 
 def records(dtype: np.dtype[Any], dimensions: int = 1) -> Any:
@@ -139,8 +87,9 @@ def warm_up(progress: Callable[[int, int], None] | None = None) -> int:
 
 
 def is_cold() -> bool:
-    """Tell whether this machine has not compiled these sources yet."""
+    """Tell whether this machine has not compiled all imported kernels yet."""
     if numba.config.DISABLE_JIT:
         return False
+    modules = {function.py_func.__module__ for function, _ in _KERNELS}
     # Numba makes the folder when a kernel is declared; an index file comes with the first compile.
-    return next(cache_directory().rglob("*.nbi"), None) is None
+    return any(next(folder_of(module).glob("*.nbi"), None) is None for module in modules)

@@ -21,8 +21,6 @@ _JOB_MANAGER_MIB = 1024
 _ZOOKEEPER_MIB = 64
 # What only tells others what to do leaves the processors to them.
 _QUIET_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-_NO_OPTIONS = "env:\n  java:\n    opts:\n"
-_FOR_CONTROL = f"      jobmanager: {_QUIET_JAVA}\n"
 
 
 def packages(files: Path) -> Path:
@@ -35,6 +33,7 @@ def configuration(place: Place, java_options: str) -> str:
     """Spell config.yaml."""
     folder, ports, scratch = place.folder, place.ports, place.folder / "tmp"
     return f"""{java_options}
+env.java.opts.jobmanager: {_QUIET_JAVA}
 jobmanager:
   bind-host: 127.0.0.1
   rpc: {{address: 127.0.0.1, port: {ports["rpc"]}}}
@@ -107,8 +106,7 @@ def prepare(place: Place) -> dict[str, str]:
             shutil.copy(path, conf / path.name)
     shipped = (own / "conf" / "config.yaml").read_text()
     options = re.search(r"^env:\n(?:[ ]+.*\n)+", shipped, flags=re.MULTILINE)
-    java_options = (options[0] if options else _NO_OPTIONS) + _FOR_CONTROL
-    (conf / "config.yaml").write_text(configuration(place, java_options))
+    (conf / "config.yaml").write_text(configuration(place, options[0] if options else ""))
     (conf / "zoo.cfg").write_text(keeper(place))
     jars = [*(own / "lib").glob("*.jar"), *(own / "opt").glob("flink-python-*.jar")]
     for jar in [*jars, *(place.files / "lib").glob("*.jar")]:

@@ -114,7 +114,8 @@ def _clock() -> Finding:
 
 
 def _kernels() -> Finding:
-    from tickloop.core.kernel import cache_directory, is_cold
+    from tickloop.core.kernel import is_cold
+    from tickloop.core.kernel_cache import cache_directory
 
     where = cache_directory()
     if is_cold():
