@@ -3,13 +3,11 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-WITH_SERVERS := $(BIN)/python -m pytest -q -n 4 --dist=loadgroup -rs
-SERVER_TESTS := $(patsubst %,tests/test_%.py,infra kafka_sink kafka_ledgers kafka_second \
-  kafka_verify kafka_faults questdb_sink questdb_route questdb_faults flink_operations \
-  flink_runtime flink_sql)
-FLINK_FAULTS := $(patsubst %,tests/test_%.py,flink_faults flink_own_tables distributed)
+SERVER_TESTS := $(patsubst %,tests/test_%.py,flink_faults distributed infra kafka_sink \
+  kafka_ledgers kafka_second kafka_verify kafka_faults questdb_sink questdb_route \
+  questdb_faults flink_operations flink_own_tables flink_runtime flink_sql)
 
-.PHONY: run demo-distributed test servers test-servers check fuzz bench lock clean
+.PHONY: run demo-distributed test servers compiled test-servers check fuzz bench lock clean
 
 # Capture a feed (a synthetic exchange day without ARGS) and print what was captured.
 # Example: make run ARGS="--feed itch:12302019.NASDAQ_ITCH50.gz"
@@ -23,19 +21,22 @@ demo-distributed: .venv/.run
 # Everything that has to hold: style, types, import contracts, tests with and without the JIT, and
 # tests with real servers; without Java 17 and Maven, or with TICKLOOP_SERVERS=0, those skip and
 # say so.
-test: .venv/.test check servers
+test: .venv/.test check servers compiled
 	TICKLOOP_SERVERS=0 $(BIN)/python -m pytest -q -n 2 --dist=worksteal tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernel tests
-	$(WITH_SERVERS) $(SERVER_TESTS)
+	$(MAKE) --no-print-directory test-servers
 
 # The servers that tests start, installed once into a cache of the user's.
 servers: .venv/.test
 	@$(BIN)/python -m tests.servers
 
-# These alone, and those in which parts of a Flink cluster are killed, or everything once.
+# The kernels that tests call, compiled once by all processors.
+compiled: .venv/.test
+	@$(BIN)/python -m tests.compiled
+
+# Tests with real servers alone; some kill parts of them.
 test-servers: servers
-	$(WITH_SERVERS) $(SERVER_TESTS)
-	$(WITH_SERVERS) $(FLINK_FAULTS)
+	$(BIN)/python -m pytest -q -n 4 --dist=loadgroup -rs $(SERVER_TESTS)
 
 check: .venv/.test
 	$(BIN)/ruff check .

@@ -9,9 +9,8 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 GROUPS = {
     "mortal kafka": ("test_kafka_faults",),
-    "mortal flink": ("test_distributed", "test_flink_faults"),
-    "flink": ("test_flink_operations", "test_flink_own_tables", "test_flink_runtime",
-              "test_flink_sql"),
+    "mortal flink": ("test_distributed", "test_flink_faults", "test_flink_own_tables"),
+    "flink": ("test_flink_operations", "test_flink_runtime", "test_flink_sql"),
     "questdb": ("test_questdb_faults", "test_questdb_route", "test_questdb_sink"),
     "kafka": ("test_kafka_ledgers", "test_kafka_second", "test_kafka_sink", "test_kafka_verify"),
 }  # fmt: skip

@@ -98,14 +98,16 @@ def jobs(folder: Path) -> tuple[Job, Job]:
 
 @pytest.mark.parametrize("parallelism", [1, 2])
 def test_rows_of_own_tables_are_those_of_the_plant_byte_for_byte(
-    kafka: Server, questdb: Server, flink: Server, prefix: str, parallelism: int, folder: Path,
-    embedded: Path,
+    kafka: Server, questdb: Server, mortal_flink: Server, prefix: str, parallelism: int,
+    folder: Path, embedded: Path,
 ) -> None:  # fmt: skip
     """One job reads what the other one writes; with two slots taken, the second is in the plant."""
     empty(questdb)
     streams = "flow every" if parallelism == 1 else "flow"
     sink = f'[sinks.questdb]\naddress = "{questdb.address}"\ntables = "trade flow every"\n'
-    example(folder, EVERY_SECTION + sink + cluster(kafka, flink, prefix, streams, parallelism))
+    example(
+        folder, EVERY_SECTION + sink + cluster(kafka, mortal_flink, prefix, streams, parallelism)
+    )
     good("stream", "deploy", "--config", "flow.toml", cwd=folder)
     good("run", *FEED, "--config", "flow.toml", "--data", "day", cwd=folder)
     flow, every = jobs(folder)
@@ -123,9 +125,9 @@ def test_rows_of_own_tables_are_those_of_the_plant_byte_for_byte(
 
 
 def test_such_a_job_is_planned_watched_and_upgraded_as_any_other(
-    kafka: Server, flink: Server, prefix: str, folder: Path
+    kafka: Server, mortal_flink: Server, prefix: str, folder: Path
 ) -> None:
-    config = example(folder, cluster(kafka, flink, prefix, "flow", 1))
+    config = example(folder, cluster(kafka, mortal_flink, prefix, "flow", 1))
     options = ("--config", config)
     first = tickloop("stream", "plan", *options, "--json", cwd=folder)
     assert (first.code, first.json[0]["verb"]) == (3, "deploy")
