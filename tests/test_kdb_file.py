@@ -5,6 +5,7 @@ against q itself.
 """
 
 import ctypes
+import gc
 import mmap
 import os
 import struct
@@ -393,7 +394,8 @@ def test_values_are_read_only_views_of_the_file_that_outlive_its_name(tmp_path: 
 
 def test_a_thousand_open_columns_hold_no_descriptors(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(oracle.longs(range(10)))
+    gc.collect()  # what other tests left may close files meanwhile
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     held = [_array(tmp_path / "c") for _ in range(1000)]
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
     assert sum(int(np.asarray(values[9], dtype="i8")) for values in held) == 9000

