@@ -3,9 +3,11 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-SERVER_TESTS := $(patsubst %,tests/test_%.py,flink_faults distributed infra kafka_sink \
-  kafka_ledgers kafka_second kafka_verify kafka_faults questdb_sink questdb_route \
-  questdb_faults flink_operations flink_own_tables flink_runtime flink_sql)
+WITH_SERVERS := $(BIN)/python -m pytest -q -n 4 --dist=loadgroup -rs
+SERVER_TESTS := $(patsubst %,tests/test_%.py,infra kafka_sink kafka_ledgers kafka_second \
+  kafka_verify kafka_faults questdb_sink questdb_route questdb_faults flink_operations \
+  flink_runtime flink_sql)
+FLINK_FAULTS := $(patsubst %,tests/test_%.py,flink_faults flink_own_tables distributed)
 
 .PHONY: run demo-distributed test servers compiled test-servers check fuzz bench lock clean
 
@@ -24,7 +26,7 @@ demo-distributed: .venv/.run
 test: .venv/.test check servers compiled
 	TICKLOOP_SERVERS=0 $(BIN)/python -m pytest -q -n 2 --dist=worksteal tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernel tests
-	$(MAKE) --no-print-directory test-servers
+	$(WITH_SERVERS) $(SERVER_TESTS)
 
 # The servers that tests start, installed once into a cache of the user's.
 servers: .venv/.test
@@ -34,9 +36,10 @@ servers: .venv/.test
 compiled: .venv/.test
 	@$(BIN)/python -m tests.compiled
 
-# Tests with real servers alone; some kill parts of them.
+# Tests with real servers alone, and those in which parts of a Flink cluster are killed, or
+# everything once: with them `make test` would take more than 20 minutes on two cores.
 test-servers: servers
-	$(BIN)/python -m pytest -q -n 4 --dist=loadgroup -rs $(SERVER_TESTS)
+	$(WITH_SERVERS) $(FLINK_FAULTS) $(SERVER_TESTS)
 
 check: .venv/.test
 	$(BIN)/ruff check .
