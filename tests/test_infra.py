@@ -215,6 +215,18 @@ def test_a_process_that_does_not_end_when_asked_is_ended(tmp_path: Path) -> None
     assert process.wait(5) == -signal.SIGKILL
 
 
+def test_a_server_gives_way_to_a_capture(tmp_path: Path) -> None:
+    known, process = processes.spawn(
+        "patient", ["sleep", "60"], log=tmp_path / "log", folder=tmp_path, env={}
+    )
+    try:
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, known.pid) == own + 5
+    finally:
+        assert processes.stop(known, timeout_s=5)
+        process.wait()
+
+
 def test_the_log_s_end_is_shown_where_a_server_ends_or_never_answers(tmp_path: Path) -> None:
     log = tmp_path / "log"
     _, process = processes.spawn(

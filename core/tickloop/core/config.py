@@ -162,6 +162,9 @@ class KdbSinkConfig:
 class SinksConfig:
     """Where rows go beside this data directory."""
 
+    nice: int = field(
+        default=10, metadata={"minimum": 0, "maximum": 19, "unit": "priority given up to captures"}
+    )
     kafka: KafkaSinkConfig = field(default_factory=KafkaSinkConfig)
     questdb: QuestDbSinkConfig = field(default_factory=QuestDbSinkConfig)
     kdb: KdbSinkConfig = field(default_factory=KdbSinkConfig)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from tickloop.core.clock import monotonic_ns, sleep
 from tickloop.core.errors import ServerError
+from tickloop.core.priority import give_way
 
 _STEP_S = 0.1
 _TAIL_LINES = 15
+_NICE = 5  # sinks and queries give up more
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,16 @@ def _start_by_ps(pid: int) -> str | None:
 def spawn(
     role: str, command: Sequence[str], *, log: Path, folder: Path, env: Mapping[str, str]
 ) -> tuple[Known, "subprocess.Popen[bytes]"]:
-    """Start a process in a session of its own; what it prints is appended to its log."""
+    """Start a process in a session of its own; what it prints is appended to its log.
+
+    It gives way to a capture on the same machine, which cannot wait; what a server has to do can.
+    """
     with log.open("ab") as out:
         process = subprocess.Popen(  # noqa: S603 - our own words and paths
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder,
             env={**os.environ, **env}, start_new_session=True,
         )  # fmt: skip
+    give_way(_NICE, process.pid)
     return Known(role, process.pid, start_of(process.pid) or ""), process
 
 

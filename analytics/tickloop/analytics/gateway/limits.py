@@ -1,7 +1,6 @@
 """What a worker may take of the machine."""
 
 import ctypes
-import os
 import resource
 import signal
 from pathlib import Path
@@ -20,14 +19,6 @@ def _data_bytes() -> int:
         if line.startswith("VmData:"):
             return int(line.split()[1]) << 10
     return 0
-
-
-def give_way(nice: int) -> None:
-    """Let processes of this user that do not give way, such as a capture, run first.
-
-    0 changes nothing, 19 gives up the most; started threads and children give way as well.
-    """
-    os.nice(nice)
 
 
 def die_with_parent() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tickloop.analytics.gateway.engine import Shared
 from tickloop.analytics.gateway.lease import Word, receive, spell
-from tickloop.analytics.gateway.limits import die_with_parent, give_way
+from tickloop.analytics.gateway.limits import die_with_parent
 from tickloop.analytics.gateway.pool import STOP_SIGNAL
 from tickloop.analytics.gateway.rights import Rights
 from tickloop.analytics.gateway.slot import Slot
@@ -21,6 +21,7 @@ from tickloop.analytics.q import standard
 from tickloop.analytics.questdb.place import Place, place_of
 from tickloop.core.errors import TickloopError
 from tickloop.core.kernel import warm_up
+from tickloop.core.priority import give_way
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tickloop.analytics.gateway.limits import die_with_parent, give_way
+from tickloop.analytics.gateway.limits import die_with_parent
 from tickloop.analytics.gateway.pg_statements import RightsOpener
 from tickloop.analytics.gateway.rights import everything, read_rights
 from tickloop.analytics.pg.scram import Verifier
@@ -17,6 +17,7 @@ from tickloop.analytics.pg.session import SessionLimits
 from tickloop.analytics.questdb.place import place_of
 from tickloop.core.errors import TickloopError
 from tickloop.core.kernel import warm_up
+from tickloop.core.priority import give_way
 from tickloop.tickerplant.usage import UsageLog
 
 _MESSAGE_BYTES = 1 << 26

@@ -36,10 +36,12 @@ def sink(
     """
     from tickloop.app.capture import stopping
     from tickloop.app.sinks import run_sink
+    from tickloop.core.priority import give_way
     from tickloop.tickerplant.sinks.cursor import CursorFile
 
     root = newest_data(data)
     config = _with_servers(load(config_path), name, bootstrap, address)
+    give_way(config.sinks.nice)
     with stopping() as stop:
         is_whole = run_sink(name, root, config, lambda: stop.is_due)
     cursor = CursorFile(root, name).peek()
