@@ -58,7 +58,8 @@ def test_a_broker_that_is_away_stops_nobody_and_gets_everything_later(
         left.refused("rows are still waiting")
     finally:
         mortal_kafka.start()
-    good("sink", "kafka", "--data", data, "--config", config)
+    patient = config_file(tmp_path, mortal_kafka, prefix)
+    good("sink", "kafka", "--data", data, "--config", patient)
     assert_all_there(data, mortal_kafka.address, prefix)
 
 

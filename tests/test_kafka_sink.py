@@ -16,17 +16,24 @@ from tests.kafka_plants import (
     digests,
     drain,
     logged,
+    sink_of,
     symbols_of,
 )
 from tests.kafka_plants import written as write
-from tests.plants import NOON, plant_at, publish_trades
+from tests.plants import NOON, plant_at, publish_trades, trades
+from tests.plants import logged as table_rows
 from tests.servers import Server
 from tickloop.app.sinks import wanted_sinks
+from tickloop.core.batch import slice_of
 from tickloop.core.catalog import Catalog
 from tickloop.core.config import Config, load
 from tickloop.core.errors import SinkError
+from tickloop.core.schema import QUOTE, TRADE
 from tickloop.core.symbols import Symbols
-from tickloop.tickerplant.sinks.cursor import CursorFile
+from tickloop.tickerplant.journal import plant_id
+from tickloop.tickerplant.journal_tail import JournalTail
+from tickloop.tickerplant.sinks.cursor import Cursor, CursorFile, advanced
+from tickloop.tickerplant.sinks.envelope import decode
 from tickloop.tickerplant.sinks.kafka_client import Bus, BusConsumer, ensure_topics
 from tickloop.tickerplant.sinks.kafka_names import bus_tables
 from tickloop.tickerplant.sinks.kafka_reader import KafkaReader
@@ -75,6 +82,56 @@ def test_a_log_that_grows_is_continued_after_what_the_topics_hold(
     CursorFile(written, "kafka").path.unlink()  # the topics know
     drain(written, bus, prefix)
     assert_all_there(written, kafka.address, prefix)
+
+
+def clocks_told(address: str, prefix: str) -> dict[tuple[str, int], list[int]]:
+    """List the seqs of the clock rows that each partition of two tables was told of."""
+    raw = BusConsumer(Bus(address))
+    found = {}
+    for table in (TRADE, QUOTE):
+        for shard in range(SHARDS):
+            where = (f"{prefix}{table.name}", shard)
+            low, high = raw.bounds(*where)
+            records = [raw.read_at({where: at})[0] for at in range(low, high)]
+            told = [decode(each.value or b"", table).clocks for each in records]
+            found[where] = [seq for clock in told for seq in clock.columns["seq"].tolist()]
+    raw.close()
+    return found
+
+
+def test_every_partition_is_told_of_every_clock_row_once_also_over_a_sink_s_sudden_end(
+    kafka: Server, tmp_path: Path, prefix: str
+) -> None:
+    root, bus = tmp_path / "data", Bus(kafka.address)
+    plant, _ = plant_at(root)
+    for start in range(0, 2000, 20):  # two seconds and two clock rows each
+        rows = trades(plant.symbols, 20, start=start, step_ns=100_000_000)
+        plant.publish(slice_of(rows))
+    last = plant.publish(slice_of(trades(plant.symbols, 1, start=2000, step_ns=100_000_000)))
+    plant.close()
+    written = [seq for seq, _ in table_rows(root, "clock")]
+    assert len(written) > 150
+    cursor = Cursor("kafka", "", plant_id("tickloop"))
+    for chunks in (12, 30, 0):  # 0: to the end
+        sink = sink_of(root, bus, prefix)
+        tail = JournalTail(root / "journal", Catalog(), symbols_of(root), chunk_bytes=3000)
+        tail.go_to(sink.open(cursor))
+        taken = 0
+        while (taken < chunks or not chunks) and (chunk := tail.next(last)) is not None:
+            sink.take(chunk)
+            taken += 1
+        while not chunks and not sink.settle():
+            sink.idle()
+        if chunks:
+            sink._flush()  # what was sent arrived; what waited is lost with the sink
+            sink._poll(0.0)
+            assert sink.taken().seq < tail.seq
+        told = sink.taken()
+        cursor = advanced(cursor, told.seq, told.rows, told.streams)
+        sink.close()
+    assert cursor.seq >= last
+    for where, seqs in clocks_told(kafka.address, prefix).items():
+        assert seqs == [seq for seq in written if seq <= cursor.seq], where
 
 
 @pytest.mark.parametrize("column", ["seq", "time", "offset"])

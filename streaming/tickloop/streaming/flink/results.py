@@ -82,11 +82,6 @@ class Writer:
         )  # fmt: skip
 
 
-def nothing_of(table: Table) -> Batch:
-    """Give no derived rows of a table: a message of them tells of progress alone."""
-    return Batch(table, {name: np.empty(0, dtype=np.int64) for name in table.names})
-
-
 def _cuts(causes: _Array) -> Sequence[int]:
     """Choose where to cut: at the first change of cause at or past every ROWS_MAX rows."""
     changes = np.flatnonzero(np.diff(causes.astype(np.int64))) + 1

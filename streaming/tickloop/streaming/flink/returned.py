@@ -11,9 +11,9 @@ from tickloop.core.batch import Batch
 from tickloop.core.schema import CLOCK
 from tickloop.streaming.flink.gather import Gather, Input
 from tickloop.streaming.flink.plan import JobPlan
-from tickloop.streaming.flink.results import nothing_of, read
+from tickloop.streaming.flink.results import read
 from tickloop.streaming.merge import in_cause_order
-from tickloop.tickerplant.sinks.envelope import NO_SEQ, Message, schema_id
+from tickloop.tickerplant.sinks.envelope import NO_SEQ, Message, nothing_of, schema_id
 from tickloop.tickerplant.sinks.kafka_client import Bus, BusConsumer, ensure_topics
 
 _PARTITION = 0

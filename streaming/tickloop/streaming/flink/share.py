@@ -23,7 +23,7 @@ from tickloop.streaming.flink.gather import Gather, Input
 from tickloop.streaming.flink.known import Known
 from tickloop.streaming.flink.package import OWN
 from tickloop.streaming.flink.plan import JobPlan, from_json
-from tickloop.streaming.flink.results import Writer, nothing_of
+from tickloop.streaming.flink.results import Writer
 from tickloop.streaming.flink.unpack import use
 from tickloop.streaming.fold import Fold
 from tickloop.streaming.job import Job, job, live_changes
@@ -34,6 +34,7 @@ from tickloop.tickerplant.sinks.envelope import (
     Header,
     Message,
     decode,
+    nothing_of,
     read_header,
     schema_id,
 )

@@ -14,13 +14,13 @@ import numpy as np
 
 from tickloop.core.batch import Batch
 from tickloop.core.catalog import Catalog
-from tickloop.core.clock import monotonic_ns, to_unix_ns
+from tickloop.core.clock import to_unix_ns
 from tickloop.core.errors import SinkAwayError, SinkError, WireError
 from tickloop.core.schema import CLOCK, INSTRUMENT, Table
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.journal_tail import Chunk
 from tickloop.tickerplant.sinks.cursor import Cursor
-from tickloop.tickerplant.sinks.envelope import NO_SEQ, Header, read_header, schema_id
+from tickloop.tickerplant.sinks.envelope import NO_SEQ, Header, nothing_of, read_header, schema_id
 from tickloop.tickerplant.sinks.inside import inside
 from tickloop.tickerplant.sinks.json_rows import json_rows
 from tickloop.tickerplant.sinks.kafka_client import (
@@ -36,6 +36,7 @@ from tickloop.tickerplant.sinks.kafka_client import (
 from tickloop.tickerplant.sinks.kafka_dictionary import Dictionary, instrument_records
 from tickloop.tickerplant.sinks.kafka_names import Names, bus_tables, read_symbol, table_record
 from tickloop.tickerplant.sinks.kafka_pieces import Cutter, Piece, Stretch, cut
+from tickloop.tickerplant.sinks.kafka_progress import Progress
 from tickloop.tickerplant.sinks.scatter import sorted_by_shard
 from tickloop.tickerplant.sinks.shards import Shards
 from tickloop.tickerplant.sinks.sink import Taken
@@ -58,7 +59,7 @@ class KafkaSettings:
     compression: str
     queue_mib: int
     linger_ms: float
-    progress_ms: float  # how long a silent partition is left without a progress record
+    progress_ms: float  # how long a silent partition is left untold of progress and clock rows
     replication: int
     ledgers: str = ""  # tables that are sent in transactions, of those that exist
 
@@ -124,7 +125,7 @@ class KafkaSink:
         self._told = self._recover()
         self._under_way: deque[_UnderWay] = deque()
         self._streams = {_stream(where): seq for where, seq in self._told.items()}
-        self._progress_ns = monotonic_ns()
+        self._progress = Progress(settings.progress_ms)
         self._together: list[Outgoing] = []
         start = self._start(cursor)
         self._through = start
@@ -222,21 +223,20 @@ class KafkaSink:
         self._under_way.append(mark)
         batches = [rows for table in self._tables if (rows := chunk.table(table.name)) is not None]
         self._learn([*batches, *self._json_batches(chunk)])
-        clock = chunk.table(CLOCK.name)
-        stretch = Stretch(
-            chunk.after, chunk.through,
-            _NO_LONGS if clock is None else clock.columns["time"].astype(np.int64),
-            _NO_LONGS if clock is None else clock.columns["seq"].astype(np.int64),
-        )  # fmt: skip
-        is_due = monotonic_ns() - self._progress_ns >= self._settings.progress_ms * 1e6
-        if is_due:
-            self._progress_ns = monotonic_ns()
+        self._progress.learn(chunk.table(CLOCK.name))
+        stretch = self._progress.stretch(chunk.after, chunk.through)
+        is_due = self._progress.is_due
         for table in self._tables:
             self._send_table(table, chunk.table(table.name), stretch, mark, tell_all=is_due)
         for rows in self._json_batches(chunk):
             self._send_json(rows, mark)
         self._through = chunk.through
         self._commit()
+        if is_due:
+            self._progress.told()
+        elif self._progress.is_holding:
+            mark.left += 1
+            self._progress.hold(mark.done)
         mark.done()
         self._poll(0.0)
 
@@ -255,6 +255,7 @@ class KafkaSink:
                 if self._told[self._names.table(table.name), shard] < self._through:
                     self._send_progress(table, shard, mark)
         self._commit()
+        self._progress.told()
         mark.done()
         if mark.told:
             self._under_way.append(mark)
@@ -264,8 +265,8 @@ class KafkaSink:
     def _send_progress(self, table: Table, shard: int, mark: _UnderWay) -> None:
         """Tell a shard that no rows are between what it was told of and what was taken."""
         where = (self._names.table(table.name), shard)
-        silence = Stretch(self._told[where], self._through, _NO_LONGS, _NO_LONGS)
-        cutter, none = self._cutter(table), _empty(table)
+        silence = self._progress.stretch(self._told[where], self._through)
+        cutter, none = self._cutter(table), nothing_of(table)
         for piece in cutter.pieces(none, shard=shard, floats=0, stretch=silence):
             self._send(table, shard, piece, mark)
         self._told[where] = mark.told[_stream(where)] = self._through
@@ -301,7 +302,7 @@ class KafkaSink:
         topic = self._names.table(table.name)
         ends, floats = [0] * self._shards.count, 0
         if rows is None:
-            rows = _empty(table)
+            rows = nothing_of(table)
         else:
             rows, floats = inside(rows, self._dictionary.instruments)
             shards = self._shards.of(rows.columns["sym"])
@@ -310,7 +311,7 @@ class KafkaSink:
         for shard, end in enumerate(ends):
             own = cut(rows, ends[shard - 1] if shard else 0, end)
             told = self._told[topic, shard]
-            if stretch.through <= told or not (tell_all or len(own) or len(stretch.seqs)):
+            if stretch.through <= told or not (tell_all or len(own)):
                 continue
             if told > stretch.previous:
                 sent = np.searchsorted(own.columns["seq"], told, side="right")
@@ -380,9 +381,7 @@ class KafkaSink:
 
         Whoever waits for the results of a job at the end of a run waits for this.
         """
-        is_due = monotonic_ns() - self._progress_ns >= self._settings.progress_ms * 1e6
-        if is_due and not self._under_way:
-            self._progress_ns = monotonic_ns()
+        if self._progress.is_due and (self._progress.is_holding or not self._under_way):
             self.settle()
         self._poll(0.01)
 
@@ -411,10 +410,6 @@ def _stream(where: Partition) -> str:
 def _stamp(time: int) -> int:
     """Give a record's stamp: event time in milliseconds since 1970."""
     return max(to_unix_ns(time) // 1_000_000, 0)
-
-
-def _empty(table: Table) -> Batch:
-    return Batch(table, dict.fromkeys(table.names, _NO_LONGS))
 
 
 def _headers(header: Header) -> tuple[tuple[str, bytes], ...]:

@@ -25,6 +25,7 @@ class Packing(IntEnum):
     OFFSETS_32 = 4
 
 
+_BY_WIDTH = {1: Packing.OFFSETS_8, 2: Packing.OFFSETS_16, 4: Packing.OFFSETS_32}
 _VIEWS = {8: "<i8", 4: "<i4", 2: "<i2", 1: "|u1"}
 
 
@@ -40,9 +41,6 @@ def pack(values: _Column) -> tuple[Packing, list[memoryview]]:
         return (Packing.PLAIN, [values.data]) if size else (Packing.SAME, [values[:1].data])
     width = (size - 8) // len(values)
     return _BY_WIDTH[width], [packed[:size].data]
-
-
-_BY_WIDTH = {1: Packing.OFFSETS_8, 2: Packing.OFFSETS_16, 4: Packing.OFFSETS_32}
 
 
 @kernel(
