@@ -29,7 +29,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """How long a sink is waited for once nothing more comes."""
+    """How long a sink is waited for once nothing more comes.
+
+    A directory that was at rest from the beginning is nobody's to wait for: there it is how long a
+    sink may get nowhere.
+    """
 
     drain_s: float
 
@@ -46,7 +50,8 @@ class SinkLoop:
         self._sink = sink
         self._symbols = symbols
         self._sym = directory.sym
-        self._settings = settings
+        self._drain_s = settings.drain_s
+        self._drain_ns = int(settings.drain_s * 1e9)
         self._durable = DurableSeq(directory, catalog)
         self._tail = JournalTail(directory.journal, catalog, symbols)
         self._file = CursorFile(root, sink.name)
@@ -55,6 +60,7 @@ class SinkLoop:
         self._written_ns = 0
         self._looked_ns = 0
         self._over = False
+        self._is_patient = False
         self._drain_by: int | None = None
         self._limit = -1
 
@@ -124,7 +130,7 @@ class SinkLoop:
                     " written; `tickloop verify` says what is missing"
                 )
             raise SinkAwayError(
-                f"{self._sink.target} did not take everything within {self._settings.drain_s:.0f} s"
+                f"{self._sink.target} did not take everything within {self._drain_s:.0f} s"
             )
         sleep(_NAP_S)
         return False
@@ -136,11 +142,12 @@ class SinkLoop:
         now = monotonic_ns()
         rested: int | None = None
         if now - self._looked_ns >= _LOOK_NS:
-            self._looked_ns = now
+            is_first, self._looked_ns = not self._looked_ns, now
             rested = self._durable.rested()
             self._over = rested is not None or stop()
+            self._is_patient = is_first and rested is not None
         if self._over:
-            self._drain_by = now + int(self._settings.drain_s * 1e9)
+            self._drain_by = now + self._drain_ns
         self._limit = self._durable.synced() if rested is None else rested
         return self._over
 
@@ -160,6 +167,8 @@ class SinkLoop:
     def _keep(self, *, force: bool = False) -> None:
         """Write the cursor down if it moved, a few times a second."""
         taken = self._sink.taken()
+        if self._is_patient and taken.seq > self.cursor.seq:
+            self._drain_by = monotonic_ns() + self._drain_ns
         moved = advanced(self._opened, taken.seq, taken.rows, taken.streams)
         self.cursor = replace(moved, state=self.cursor.state, note=self.cursor.note)
         now = monotonic_ns()
