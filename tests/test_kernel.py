@@ -13,17 +13,15 @@ import numba
 import pytest
 
 from tickloop.core import kernel_cache as kernels
+from tickloop.core import own_imports
 
 pytestmark = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="nothing is compiled without the JIT"
 )
 
 ALL = """
-import importlib, pkgutil, tickloop
-for module in pkgutil.walk_packages(tickloop.__path__, "tickloop."):
-    # Flink's own packages are in an environment of their own.
-    if not module.name.endswith(("__main__", ".flink.graph")):
-        importlib.import_module(module.name)
+from tests.compiled import import_all
+import_all()
 """
 
 COUNT = """
@@ -118,6 +116,18 @@ def test_a_second_process_loads_what_the_first_one_compiled(tmp_path: Path) -> N
     assert second == [False, 0, calls, False]
 
 
+COLD = """
+from tickloop.core import kernel
+print(kernel.is_cold())
+"""
+
+
+def test_a_machine_is_cold_until_something_is_compiled_whatever_is_imported(tmp_path: Path) -> None:
+    assert _python(COLD, XDG_CACHE_HOME=str(tmp_path)) == "True"
+    _python(SMALL, XDG_CACHE_HOME=str(tmp_path))
+    assert _python(COLD, XDG_CACHE_HOME=str(tmp_path)) == "False"
+
+
 def test_without_the_jit_nothing_is_compiled_or_cached(tmp_path: Path) -> None:
     environment = {"XDG_CACHE_HOME": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
     assert json.loads(_python(SMALL, **environment)) == [False, 0, [], False]
@@ -128,6 +138,12 @@ def test_the_core_imports_with_only_numpy_and_numba() -> None:
     count, _, foreign = _python(LIGHT).partition(" ")
     assert int(count) > 15
     assert foreign == "[]"
+
+
+def forget() -> None:
+    """Have sources read again."""
+    own_imports.source_of.cache_clear()
+    own_imports.text_of.cache_clear()
 
 
 @pytest.fixture
@@ -141,10 +157,10 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (root / "two.py").write_text("from tickloop.core.four import FOUR\n\n@inline_kernel\n")
     for name in ("three", "four", "five"):
         (root / f"{name}.py").write_text("LIMIT = 1\n")
-    monkeypatch.setattr(kernels, "_source_roots", lambda: [root.parent])
-    kernels.text_of.cache_clear()
+    monkeypatch.setattr(own_imports, "source_roots", lambda: [root.parent])
+    forget()
     yield root
-    kernels.text_of.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +174,7 @@ def test_the_cache_follows_kernels_and_the_constants_compiled_into_them(
     assert kernels.digest_of("tickloop.core.one") == before
     path = sources / f"{name}.py"
     path.write_text(path.read_text() + "# changed\n")
-    kernels.text_of.cache_clear()
+    forget()
     assert (kernels.digest_of("tickloop.core.one") != before) == counts
 
 
@@ -168,8 +184,8 @@ def test_the_same_sources_elsewhere_are_the_same(
     before = kernels.digest_of("tickloop.core.one")
     elsewhere = tmp_path / "unpacked" / "tickloop"
     shutil.copytree(sources.parent, elsewhere)
-    monkeypatch.setattr(kernels, "_source_roots", lambda: [elsewhere])
-    kernels.text_of.cache_clear()
+    monkeypatch.setattr(own_imports, "source_roots", lambda: [elsewhere])
+    forget()
     assert kernels.digest_of("tickloop.core.one") == before
 
 

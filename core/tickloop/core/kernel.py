@@ -7,7 +7,6 @@ import numba
 import numpy as np
 
 from tickloop.core import kernel_cache
-from tickloop.core.kernel_cache import folder_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,9 +86,5 @@ def warm_up(progress: Callable[[int, int], None] | None = None) -> int:
 
 
 def is_cold() -> bool:
-    """Tell whether this machine has not compiled all imported kernels yet."""
-    if numba.config.DISABLE_JIT:
-        return False
-    modules = {function.py_func.__module__ for function, _ in _KERNELS}
-    # Numba makes the folder when a kernel is declared; an index file comes with the first compile.
-    return any(next(folder_of(module).glob("*.nbi"), None) is None for module in modules)
+    """Tell whether this machine has not compiled these sources yet."""
+    return not numba.config.DISABLE_JIT and kernel_cache.is_empty()

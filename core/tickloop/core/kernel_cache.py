@@ -20,32 +20,10 @@ import numba
 import numpy as np
 from numba.core.caching import _CacheLocator
 
+from tickloop.core.own_imports import own_imports, source_roots, text_of
+
 _HOLDS_KERNELS = re.compile(rb"^@(?:inline_)?kernel\b", re.MULTILINE)
-_IMPORTED = re.compile(rb"^from (tickloop(?:\.\w+)+) import (\([^)]*\)|.*)", re.MULTILINE)
 _OWN = "tickloop."
-
-
-def _source_roots() -> list[Path]:
-    import tickloop
-
-    return [Path(root) for root in tickloop.__path__]
-
-
-@cache
-def text_of(module: str) -> bytes | None:
-    """Read a module's source; None if there is no such module."""
-    path = Path(*module.split(".")[1:])
-    for root in _source_roots():
-        for file in (root / path.with_suffix(".py"), root / path / "__init__.py"):
-            if file.is_file():
-                return file.read_bytes()
-    return None
-
-
-def _imports(text: bytes) -> Iterator[str]:
-    for module, names in _IMPORTED.findall(text):
-        yield module.decode()
-        yield from (f"{module.decode()}.{name.decode()}" for name in re.findall(rb"\w+", names))
 
 
 def digest_of(module: str) -> str:
@@ -61,7 +39,7 @@ def digest_of(module: str) -> str:
         if text is not None:
             texts[name] = text
             if name == module or _HOLDS_KERNELS.search(text):
-                waiting.extend(_imports(text))
+                waiting.extend(own_imports(text))
     digest = hashlib.blake2b(digest_size=10)
     for name, text in sorted(texts.items()):
         digest.update(name.encode() + b"\n" + text)
@@ -92,16 +70,26 @@ def folder_of(module: str) -> Path:
     return cache_directory() / f"{module.removeprefix(_OWN)}-{digest_of(module)}"
 
 
+def modules() -> Iterator[str]:
+    """Yield the product's modules that hold kernels, whether or not they are imported."""
+    for root in source_roots():
+        for path in sorted(root.rglob("*.py")):
+            if _HOLDS_KERNELS.search(path.read_bytes()):
+                yield ".".join((root.name, *path.relative_to(root).with_suffix("").parts))
+
+
+def is_empty() -> bool:
+    """Tell whether no kernel of these sources has been compiled on this machine."""
+    # Numba makes the folder when a kernel is declared; an index file comes with the first compile.
+    return all(next(folder_of(module).glob("*.nbi"), None) is None for module in modules())
+
+
 @cache
 def _of_others() -> Path:
     """Name the folder of kernels outside the product, which may hold any of the product's."""
     digest = hashlib.blake2b(digest_size=10)
-    for root in _source_roots():
-        for path in sorted(root.rglob("*.py")):
-            text = path.read_bytes()
-            if _HOLDS_KERNELS.search(text):
-                module = ".".join((root.name, *path.relative_to(root).with_suffix("").parts))
-                digest.update(digest_of(module).encode())
+    for module in modules():
+        digest.update(digest_of(module).encode())
     return cache_directory() / f"others-{digest.hexdigest()}"
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tickloop.core.errors import OperatorError
+from tickloop.core.own_imports import own_imports, source_of, text_of
 
 _ROOTS = (
     "tickloop.streaming.flink.entry",
@@ -87,7 +88,7 @@ def imports_of_own(path: Path, text: bytes) -> list[str]:
                     " of a cluster have NumPy, Numba, Python's own modules and what of tickloop"
                     " travels with the job: put what the operator needs into its one file"
                 )
-    return [name for name in _imported(text) if _source(name) is not None]
+    return [name for name in _imported(tree) if source_of(name) is not None]
 
 
 def _run(tree: ast.AST) -> Iterator[ast.AST]:
@@ -112,39 +113,21 @@ def _modules(roots: Collection[str]) -> Iterator[tuple[str, bytes]]:
     waiting, seen = list(roots), set[str]()
     while waiting:
         module = waiting.pop()
-        if module in seen:
+        path, text = source_of(module), text_of(module)
+        if module in seen or path is None or text is None:
             continue
         seen.add(module)
-        path = _source(module)
-        if path is None:
-            continue
-        text = path.read_bytes()
         below = Path(*module.split("."))
         yield (
             str(below / "__init__.py" if path.name == "__init__.py" else below.with_suffix(".py")),
             text,
         )
         waiting.append(module.rpartition(".")[0])
-        waiting.extend(_imported(text))
+        waiting.extend(own_imports(text))
 
 
-def _source(module: str) -> Path | None:
-    """Find a module of ours; the namespace itself, and what is a name and no module, have none."""
-    import tickloop
-
-    head, _, rest = module.partition(".")
-    if head != "tickloop" or not rest:
-        return None
-    for root in map(Path, tickloop.__path__):
-        below = root.joinpath(*rest.split("."))
-        for path in (below.with_suffix(".py"), below / "__init__.py"):
-            if path.is_file():
-                return path
-    return None
-
-
-def _imported(text: bytes) -> Iterator[str]:
-    for node in ast.walk(ast.parse(text)):
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
