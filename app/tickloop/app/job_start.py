@@ -16,6 +16,8 @@ from tickloop.core.clock import sleep
 from tickloop.core.config import Config
 
 _POLL_S = 0.1
+_ATTEMPTS = 3  # a cluster that is just being started, or brought back, may refuse the first
+_PAUSE_S = 5.0
 
 
 class JobStart:
@@ -23,40 +25,52 @@ class JobStart:
 
     def __init__(self, root: Path, config: Config) -> None:
         """Begin; the sinks have written the run's configuration by now."""
-        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
         if not away_of(config):
             return
         self.log = root / "cursors" / "flink.log"
-        # In a session of its own: Ctrl-C ends the run, not jobs that outlive it.
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "tickloop.app", "stream", "deploy", "--missing", "--config",
-             str(root / "cursors" / CONFIG)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-        self._reader = threading.Thread(target=self._read, name="flink-start", daemon=True)
-        self._reader.start()
+        self._command = [
+            sys.executable, "-m", "tickloop.app", "stream", "deploy", "--missing", "--config",
+            str(root / "cursors" / CONFIG),
+        ]  # fmt: skip
+        self._thread = threading.Thread(target=self._start, name="flink-start", daemon=True)
+        self._thread.start()
 
-    def _read(self) -> None:
-        """Keep what is said, and pass failures on to whoever watches the run."""
-        assert self._process is not None and self._process.stdout is not None
+    def _start(self) -> None:
+        """Try until every job runs, and pass the last failure on to whoever watches the run."""
+        for attempt in range(_ATTEMPTS):
+            sleep(_PAUSE_S if attempt else 0)
+            failure = self._attempt()
+            if failure is None:
+                return
+        print(
+            f"jobs on Flink: {failure}; {self.log} has the rest, the capture goes on and"
+            " `tickloop stream deploy` tries again",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+
+    def _attempt(self) -> str | None:
+        """Keep what the command says; give its last line if it failed."""
         last = ""
-        with self.log.open("a") as log:
-            for line in self._process.stdout:
+        # In a session of its own: Ctrl-C ends the run, not jobs that outlive it.
+        with (
+            subprocess.Popen(  # noqa: S603 - our own command
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            ) as process,
+            self.log.open("a") as log,
+        ):  # fmt: skip
+            assert process.stdout is not None
+            for line in process.stdout:
                 last = line.strip() or last
                 log.write(line)
                 log.flush()
-        if self._process.wait():
-            print(
-                f"jobs on Flink: {last}; {self.log} has the rest, the capture goes on and"
-                " `tickloop stream deploy` tries again",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+        return last if process.returncode else None
 
     @property
     def is_done(self) -> bool:
         """Tell whether every job runs, or was refused."""
-        return self._process is None or not self._reader.is_alive()
+        return self._thread is None or not self._thread.is_alive()
 
     def wait(self, stop: Stop) -> None:
         """Wait until every job runs or was refused, or until a stop is wished for."""

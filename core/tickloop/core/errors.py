@@ -53,6 +53,10 @@ class ServerError(TickloopError):
     """A server beside the plant (Kafka, QuestDB, Flink) cannot be installed, started or reached."""
 
 
+class ServerAwayError(ServerError):
+    """A server that does not answer: whether it did what it was asked for is not known."""
+
+
 class SinkError(TickloopError):
     """A sink cannot take rows: a schema drifted, a topic is another plant's, a cursor lies."""
 

@@ -122,8 +122,7 @@ def script_environment(files: Path, folder: Path, java_home: str) -> dict[str, s
     return {
         "PATH": search, "JAVA_HOME": java_home, "FLINK_CONF_DIR": str(folder / "conf"),
         "FLINK_LOG_DIR": str(folder / "log"), "FLINK_PID_DIR": str(folder / "pid"),
-        "FLINK_LIB_DIR": str(folder / "lib"), "NUMBA_CACHE_DIR": str(folder / "numba"),
-        "TMPDIR": str(folder / "tmp"),
+        "FLINK_LIB_DIR": str(folder / "lib"), "TMPDIR": str(folder / "tmp"),
     }  # fmt: skip
 
 

@@ -3,17 +3,19 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from tickloop.core.clock import monotonic_ns, sleep
-from tickloop.core.errors import JobError, ServerError
+from tickloop.core.errors import JobError, ServerAwayError, ServerError
 from tickloop.streaming.flink.changes import Comparison
 from tickloop.streaming.flink.code_jar import find, jar_name, tidy, upload
 from tickloop.streaming.flink.deployed import SQL, Deployment, deployed, running
 from tickloop.streaming.flink.rest import ENDED, Rest, root_cause
 
 _POLL_S = 0.2
+_LATE_S = 60.0
 # A job that fails so often before it first runs will not run.
 _FAILURES_MAX = 2
 _NO_SLOT = "NoResourceAvailableException"
@@ -110,8 +112,10 @@ class Operations:
         try:
             job = self.rest.run_python(
                 code.name, ["-pym", entry_of(what), what.text],
-                {**self.settings, **job_settings(what, str(code))}, savepoint,
+                {**self.settings, **job_settings(what, str(code))}, savepoint, self.timeout_s,
             )  # fmt: skip
+        except ServerAwayError as error:
+            job = self._submitted_late(what, error)
         except ServerError as error:
             reason = python_error(self.rest.log()) if "Python process exits" in str(error) else ""
             raise JobError(f"{what.name} could not be submitted: {reason or error}") from error
@@ -124,6 +128,17 @@ class Operations:
                 self.cancel(job)
             raise
         return job
+
+    def _submitted_late(self, what: Deployment, error: ServerAwayError) -> str:
+        """Find a job whose submission nobody confirmed: a cluster in trouble may do it later."""
+        deadline = monotonic_ns() + int(_LATE_S * 1e9)
+        while monotonic_ns() < deadline:
+            with suppress(ServerError):
+                found = running(self.rest, what.name)
+                if found is not None:
+                    return found.line.id
+            sleep(_POLL_S)
+        raise JobError(f"{what.name} could not be submitted: {error}") from error
 
     def _verify(self, what: Deployment, job: str) -> None:
         """Wait until every task runs and a checkpoint is complete."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tickloop.core.clock import monotonic_ns, sleep
-from tickloop.core.errors import ServerError
+from tickloop.core.errors import ServerAwayError, ServerError
 
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED", "SUSPENDED"})
 _PYTHON_DRIVER = "org.apache.flink.client.python.PythonDriver"
@@ -129,7 +129,9 @@ def root_cause(stack: str) -> str:
 
 
 class Rest:
-    """The endpoint. Every method raises ServerError if nobody answers, or not as Flink does."""
+    """The endpoint. Every method raises ServerError if Flink refuses or somebody else answers, and
+    ServerAwayError if nobody does.
+    """
 
     def __init__(self, url: str, timeout_s: float = 60.0) -> None:
         """Take an address such as http://127.0.0.1:8081."""
@@ -145,13 +147,16 @@ class Rest:
     # Asking
 
     def _ask(
-        self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
-    ) -> bytes:
+        self, method: str, path: str, body: bytes | None = None, kind: str = "application/json",
+        timeout_s: float | None = None,
+    ) -> bytes:  # fmt: skip
         request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
             self.url + path, data=body, method=method, headers={"Content-Type": kind}
         )
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310
+            with urllib.request.urlopen(  # noqa: S310
+                request, timeout=timeout_s or self._timeout_s
+            ) as answer:
                 found = b""
                 while piece := answer.read(1 << 20):
                     found = (found + piece)[-_LOG_BYTES_MAX:]
@@ -162,13 +167,17 @@ class Rest:
             raise ServerError(f"Flink at {self.url} refused {method} {path}: {told}") from error
         except (OSError, urllib.error.URLError, ValueError) as error:
             reason = getattr(error, "reason", error)
-            raise ServerError(
+            raise ServerAwayError(
                 f"Flink at {self.url} does not answer ({reason}); start one with"
                 " `tickloop up flink`, or name yours with --flink URL or [flink] rest"
             ) from error
 
-    def _json(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-        text = self._ask(method, path, None if body is None else json.dumps(body).encode())
+    def _json(
+        self, method: str, path: str, body: Mapping[str, object] | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:  # fmt: skip
+        spelled = None if body is None else json.dumps(body).encode()
+        text = self._ask(method, path, spelled, timeout_s=timeout_s)
         try:
             return json.loads(text or b"{}")
         except ValueError as error:
@@ -281,15 +290,19 @@ class Rest:
         self._json("DELETE", f"/jars/{jar}")
 
     def run_python(
-        self, jar: str, arguments: list[str], conf: Mapping[str, str], savepoint: str | None
-    ) -> str:
-        """Run an uploaded archive's Python module; give the id of the job that it submitted."""
+        self, jar: str, arguments: list[str], conf: Mapping[str, str], savepoint: str | None,
+        timeout_s: float | None = None,
+    ) -> str:  # fmt: skip
+        """Run an uploaded archive's Python module; give the id of the job that it submitted.
+
+        ServerAwayError if that is not known within the time: it may be submitted later.
+        """
         body: dict[str, object] = {
             "entryClass": _PYTHON_DRIVER, "programArgsList": arguments, "flinkConfiguration": conf,
         }  # fmt: skip
         if savepoint:
             body |= {"savepointPath": savepoint, "allowNonRestoredState": False}
-        return str(self._json("POST", f"/jars/{jar}/run", body)["jobid"])
+        return str(self._json("POST", f"/jars/{jar}/run", body, timeout_s)["jobid"])
 
     def cancel(self, job: str) -> None:
         """End a job at once."""
