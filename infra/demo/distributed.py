@@ -97,6 +97,15 @@ def compare(data: Path, config: Path) -> bool:
     return here == there and min(here.values()) > 0
 
 
+def begin_anew(folder: Path) -> None:
+    """Forget the last demo: its day, and what its servers hold of it, belong together."""
+    if (folder / "servers").exists():
+        run("down", "--home", str(folder / "servers"))
+    for part in ("day", "servers"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def main() -> int:
     """Run the demo; 0 if every place has the same rows."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,8 +116,7 @@ def main() -> int:
     wanted = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers are stopped then as well
     folder, config = wanted.folder, wanted.folder / "distributed.toml"
-    shutil.rmtree(folder / "day", ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    begin_anew(folder)
     synthetic = wanted.feed.startswith("synthetic:")
     size = ["--messages", wanted.messages, "--symbols", "20"] if synthetic else []
     pairs = wanted.pairs or ("TECHA/TECHB" if synthetic else "")
