@@ -149,6 +149,13 @@ def mortal_flink_server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def mortal_questdb_server() -> Iterator[Server]:
+    """Share a QuestDB server that is killed beside others."""
+    with shared("questdb", session_folder("mortal")) as server:
+        yield server
+
+
 @pytest.fixture
 def kafka(kafka_server: Server) -> Iterator[Server]:
     """Give a running broker; others use it too, under prefixes of their own."""
@@ -181,6 +188,13 @@ def flink(flink_server: Server) -> Iterator[Server]:
 def mortal_flink(mortal_flink_server: Server) -> Iterator[Server]:
     """Give a running Flink cluster that no other test uses meanwhile: it may be killed."""
     with alone_with(mortal_flink_server) as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_questdb(mortal_questdb_server: Server) -> Iterator[Server]:
+    """Give a running QuestDB that no other test uses meanwhile: it may be killed."""
+    with alone_with(mortal_questdb_server) as server:
         yield server
 
 

@@ -48,7 +48,7 @@ def rows(data: Path, *place: str | Path) -> dict[str, int]:
 
 
 def test_every_server_is_killed_once_and_the_rows_are_those_of_an_embedded_run(
-    mortal_kafka: Server, questdb: Server, mortal_flink: Server, prefix: str,
+    mortal_kafka: Server, mortal_questdb: Server, mortal_flink: Server, prefix: str,
     market_data: Callable[[str], Path], tmp_path: Path,
 ) -> None:  # fmt: skip
     feed = ("--feed", f"lobster:{market_data(DAY)}")
@@ -56,13 +56,13 @@ def test_every_server_is_killed_once_and_the_rows_are_those_of_an_embedded_run(
     embedded.write_text(OPERATORS)
     one, other = tmp_path / "one", tmp_path / "other"
     good("run", *feed, "--data", one, "--config", embedded)
-    empty(questdb)
-    config = distributed(tmp_path, mortal_kafka, questdb, mortal_flink, prefix)
+    empty(mortal_questdb)
+    config = distributed(tmp_path, mortal_kafka, mortal_questdb, mortal_flink, prefix)
     command = ("run", *feed, "--data", other, "--config", config)
     try:
         with running(*command, "--speed", SPEED) as plant:
             results_come(other, plant)
-            for server in (mortal_kafka, questdb, mortal_flink):
+            for server in (mortal_kafka, mortal_questdb, mortal_flink):
                 server.kill()
                 server.start()
             good("stream", "deploy", "--missing", "--config", config)

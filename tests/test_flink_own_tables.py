@@ -80,7 +80,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         tickloop("stream", "cancel", name, "--config", "flow.toml", cwd=tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the day as the plant alone makes it."""
     place = tmp_path_factory.mktemp("embedded")
@@ -98,13 +98,13 @@ def jobs(folder: Path) -> tuple[Job, Job]:
 
 @pytest.mark.parametrize("parallelism", [1, 2])
 def test_rows_of_own_tables_are_those_of_the_plant_byte_for_byte(
-    kafka: Server, questdb: Server, mortal_flink: Server, prefix: str, parallelism: int,
+    kafka: Server, mortal_questdb: Server, mortal_flink: Server, prefix: str, parallelism: int,
     folder: Path, embedded: Path,
 ) -> None:  # fmt: skip
     """One job reads what the other one writes; with two slots taken, the second is in the plant."""
-    empty(questdb)
+    empty(mortal_questdb)
     streams = "flow every" if parallelism == 1 else "flow"
-    sink = f'[sinks.questdb]\naddress = "{questdb.address}"\ntables = "trade flow every"\n'
+    sink = f'[sinks.questdb]\naddress = "{mortal_questdb.address}"\ntables = "trade flow every"\n'
     example(
         folder, EVERY_SECTION + sink + cluster(kafka, mortal_flink, prefix, streams, parallelism)
     )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.command import good, sql, tickloop
-from tests.servers import Server
+from tests.servers import Server, beside_others
 from tickloop.tickerplant.sinks.kafka_client import Bus, BusConsumer
 
 Row = dict[str, Any]
@@ -61,17 +61,25 @@ def millis(text: str) -> int:
     return int(seconds) * 1000 + int((fraction + "000")[:3])
 
 
-@pytest.fixture
-def captured(kafka: Server, flink: Server, tmp_path: Path) -> Iterator[Captured]:
-    """Capture a day with two streams."""
+@pytest.fixture(scope="module")
+def day(kafka_server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Server, str, Path]:
+    """Capture a day with two streams; give its broker, the topics' prefix, and its folder."""
+    folder = tmp_path_factory.mktemp("sql")
     prefix = f"sql.{os.urandom(3).hex()}."
-    config = tmp_path / "c.toml"
-    config.write_text(CONFIG.format(kafka=kafka.address, prefix=prefix))
     feed = ("--feed", "synthetic:2024-01-02", "--messages", "40000", "--symbols", "6")
-    good("run", *feed, "--config", config, "--data", tmp_path / "day")
-    options = ("--config", str(config), "--flink", flink.address)
-    found = Captured(Bus(kafka.address), prefix, tmp_path / "day", options)
-    yield found
+    with beside_others(kafka_server) as kafka:
+        (folder / "c.toml").write_text(CONFIG.format(kafka=kafka.address, prefix=prefix))
+        good("run", *feed, "--config", folder / "c.toml", "--data", folder / "day")
+    return kafka, prefix, folder
+
+
+@pytest.fixture
+def captured(day: tuple[Server, str, Path], kafka: Server, flink: Server) -> Iterator[Captured]:
+    """Give the day; its jobs are ended afterwards."""
+    broker, prefix, folder = day
+    assert broker is kafka
+    options = ("--config", str(folder / "c.toml"), "--flink", flink.address)
+    yield Captured(Bus(kafka.address), prefix, folder / "day", options)
     for job in good("stream", "status", "--json", *options).json["jobs"]:
         tickloop("stream", "cancel", "--job", job["job"], *options)
 

@@ -150,7 +150,7 @@ def fill(disk: Path, *, but: int) -> Path:
     return ballast
 
 
-def notes_of(loop: SinkLoop) -> list[str]:
+def notes_of(loop: SinkLoop, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect what the sink says into its cursor file, however briefly it stands there."""
     notes: list[str] = []
     write = loop._file.write
@@ -159,7 +159,7 @@ def notes_of(loop: SinkLoop) -> list[str]:
         write(cursor)
         notes.append(cursor.note)
 
-    loop._file.write = written  # type: ignore[method-assign]
+    monkeypatch.setattr(loop._file, "write", written)
     return notes
 
 
@@ -170,13 +170,14 @@ def noted(notes: list[str], words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("free_mib", [24])
 def test_a_full_disk_is_waited_for_and_loses_nothing(
-    small_disk: tuple[Server, Path], captured: Path, free_mib: int
-) -> None:
+    small_disk: tuple[Server, Path], captured: Path, free_mib: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     server, disk = small_disk
     place = QuestDb(server.address)
     ballast = fill(disk, but=free_mib * MEBIBYTE)
     loop = loop_of(captured, place, rows=5000)
-    notes = notes_of(loop)
+    notes = notes_of(loop, monkeypatch)
     thread = in_background(loop)
     noted(notes, ("No space left", "suspended", "allocate", "errno"))
     ballast.unlink()
@@ -190,7 +191,7 @@ def test_a_full_disk_is_waited_for_and_loses_nothing(
 
 
 def test_a_table_suspended_by_a_full_disk_is_resumed_once_there_is_room(
-    small_disk: tuple[Server, Path], captured: Path
+    small_disk: tuple[Server, Path], captured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, _ = small_disk
     place = QuestDb(server.address)
@@ -206,7 +207,7 @@ def test_a_table_suspended_by_a_full_disk_is_resumed_once_there_is_room(
 
     stops: list[int] = []
     loop._sink.open = opened  # type: ignore[method-assign]
-    notes = notes_of(loop)
+    notes = notes_of(loop, monkeypatch)
     thread = in_background(loop)
     noted(notes, ("quote is suspended",))
     thread.join(90)
