@@ -94,7 +94,8 @@ def test_plants_and_sinks_that_are_killed_lose_and_repeat_nothing(
     config = config_file(tmp_path, kafka, prefix)
     command = started(data, "--messages", "800000", "--config", config)
     for round_ in range(3):
-        with running(*command) as process:
+        # At a pace: a fast machine would have the whole day before it is killed for the last time.
+        with running(*command, "--speed", "8000", "--port", "0") as process:
             before = journal_bytes(data) if data.exists() else 0
             wait_for(lambda: journal_bytes(data) > before + 100_000, process)  # noqa: B023
             time.sleep(moments.uniform(0, 0.5))
