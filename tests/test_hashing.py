@@ -11,6 +11,7 @@ from tickloop.core.hashing import (
     draw_bell,
     draw_below,
     draw_waiting,
+    pick_below,
     seed_of,
 )
 from tickloop.core.kernel import kernel
@@ -46,6 +47,26 @@ def _splitmix64(state: int, count: int) -> list[int]:
         value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & mask
         values.append(value ^ (value >> 31))
     return values
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("start", [0, 1, 1234567, 2**64 - 1])
+def test_draws_outside_of_kernels_are_those_inside(start: int) -> None:
+    shapes = np.empty((50, 3), dtype=np.int64)
+    inside, outside = (np.array([start], dtype=np.uint64) for _ in range(2))
+    expected, found = [], []
+    for _ in range(50):
+        _fill_shapes(inside, shapes[:1])
+        expected.append(int(shapes[0, 0]))
+        found.append(pick_below(outside, 10))
+        outside[0] = _splitmix_seed(outside, 2)
+    assert found == expected
+    assert inside == outside
+
+
+def _splitmix_seed(seed: npt.NDArray[np.uint64], draws: int) -> int:
+    """Give the state so many draws later."""
+    return (int(seed[0]) + draws * 0x9E3779B97F4A7C15) & (2**64 - 1)
 
 
 @pytest.mark.kernel

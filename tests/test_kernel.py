@@ -36,15 +36,17 @@ CAPTURE = (
     + COUNT
     + """
 import json, sys
+from numba.core import event
 from tickloop.app.cli import exit_code
 kernel.warm_up()
 before = signatures()
 data = ["--data", sys.argv[1]]
-answers = [
-    exit_code(["run", "--messages", "20000", "--symbols", "5", "--port", "0", *data]),
-    exit_code(["sql", "select count(*) from trade", *data]),
-    exit_code(["journal", "verify", *data]),
-]
+with event.install_recorder("numba:compile") as compiled:
+    answers = [
+        exit_code(["run", "--messages", "20000", "--symbols", "5", "--port", "0", *data]),
+        exit_code(["sql", "select count(*) from trade", *data]),
+        exit_code(["journal", "verify", *data]),
+    ]
 after = signatures()
 print(json.dumps({
     "declared": {f.py_func.__module__ + "." + f.py_func.__name__: len(s)
@@ -52,6 +54,7 @@ print(json.dumps({
     "before": before,
     "answers": answers, "more": {name: (before[name], count) for name, count in after.items()
              if count != before[name]},
+    "compiled": [str(each.data["dispatcher"].py_func) for _, each in compiled.buffer],
 }))
 """
 )
@@ -99,12 +102,13 @@ def _python(code: str, *arguments: str, **environment: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_capture_compiles_nothing_that_was_not_declared(tmp_path: Path) -> None:
+def test_a_capture_compiles_nothing_once_declared_kernels_are_there(tmp_path: Path) -> None:
     seen: dict[str, Any] = json.loads(_python(CAPTURE, str(tmp_path / "day")))
     assert seen["answers"] == [0, 0, 0]
     assert seen["before"] == seen["declared"]
     assert len(seen["declared"]) > 40
     assert seen["more"] == {}
+    assert seen["compiled"] == []  # nor helpers of kernels
 
 
 def test_a_second_process_loads_what_the_first_one_compiled(tmp_path: Path) -> None:

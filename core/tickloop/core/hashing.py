@@ -112,13 +112,29 @@ def draw_waiting(seed: Seed) -> int:
     return int(low + (((_WAITING[slot + 1] - low) * part) >> 19))
 
 
+# Before a day's first message a few values are drawn outside of kernels. To compile the helpers
+# above for that would take longer than all of it, in every process.
+
+
+def _mixed(value: int) -> int:
+    value = ((value ^ (value >> 30)) * int(_MIX_1)) & _MASK_64
+    value = ((value ^ (value >> 27)) * int(_MIX_2)) & _MASK_64
+    return value ^ (value >> 31)
+
+
 def seed_of(*parts: int) -> Seed:
     """Make a generator's state from integers; the same parts give the same draws."""
-    state = np.zeros(1, dtype=np.uint64)
+    state = 0
     for part in parts:
-        state[0] ^= np.uint64(part & (2**64 - 1))
-        state[0] = draw(state)
-    return state
+        state = _mixed(((state ^ part) + int(_GOLDEN)) & _MASK_64)
+    return np.array([state], dtype=np.uint64)
+
+
+def pick_below(seed: Seed, limit: int) -> int:
+    """Draw as `draw_below` does, outside of kernels."""
+    state = (int(seed[0]) + int(_GOLDEN)) & _MASK_64
+    seed[0] = state
+    return (_mixed(state) >> 33) * limit >> 31
 
 
 def shard_of(name: str, shards: int) -> int:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tickloop.core.hashing import Seed, draw_below, seed_of
+from tickloop.core.hashing import Seed, pick_below, seed_of
 from tickloop.ingest.itch_encode import packed
 from tickloop.ingest.synthetic_book import NONE
 from tickloop.ingest.synthetic_market import (
@@ -44,7 +44,7 @@ def open_exchange(
     exchange["seed"] = seed_of(day.seed, 1)
     exchange["price_seed"] = seed_of(day.seed, 2)
     seed = seed_of(day.seed, 3)
-    exchange["betas"] = [205 + draw_below(seed, 103) for _ in range(SECTORS_MAX)]
+    exchange["betas"] = [205 + pick_below(seed, 103) for _ in range(SECTORS_MAX)]
     exchange["sectors"] = day.sector_count
     exchange["steps"] = FIRST_NS // (day.price_step_ms * 1_000_000)
     set_pace(
@@ -66,13 +66,13 @@ def open_stocks(day: "SyntheticDay") -> npt.NDArray[Any]:
     stocks["locate"] = np.arange(1, day.symbols + 1)
     stocks["name"] = [packed(name, 8) for name in day.names]
     stocks["state"] = TRADING
-    dear = np.array([draw_below(seed, 1024) for _ in range(day.symbols)])
+    dear = np.array([pick_below(seed, 1024) for _ in range(day.symbols)])
     stocks["base"] = (800 + 8_200 * dear * dear // 2**20) * PRICE_ONE
-    stocks["loading"] = [205 + draw_below(seed, 103) for _ in range(day.symbols)]
+    stocks["loading"] = [205 + pick_below(seed, 103) for _ in range(day.symbols)]
     stocks["sector"] = np.arange(day.symbols) % day.sector_count
     # Quiet stocks are quoted wider.
     stocks["half_spread"] = 64 + 96 * ranks // day.symbols
-    stocks["half_spread"] += np.array([draw_below(seed, 96) for _ in range(day.symbols)])
+    stocks["half_spread"] += np.array([pick_below(seed, 96) for _ in range(day.symbols)])
     stocks["slots"] = np.arange(ROOM)
     stocks["head"] = stocks["tail"] = NONE
     return stocks
@@ -83,7 +83,7 @@ def _ranks(day: "SyntheticDay") -> list[int]:
     seed: Seed = seed_of(day.seed, 5)
     ranks = list(range(day.symbols))
     for last in range(day.symbols - 1, 0, -1):
-        other = draw_below(seed, last + 1)
+        other = pick_below(seed, last + 1)
         ranks[last], ranks[other] = ranks[other], ranks[last]
     return ranks
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tickloop.core.hashing import Seed, draw_below, seed_of
+from tickloop.core.hashing import Seed, pick_below, seed_of
 from tickloop.ingest.itch_encode import MESSAGE, encode, packed, reg_sho, stock_directory
 from tickloop.ingest.synthetic_market import ITEM, MINUTES
 
@@ -58,8 +58,8 @@ def _auctions(day: "SyntheticDay") -> Iterator[Item]:
 
 def _halts(day: "SyntheticDay", seed: Seed) -> Iterator[Item]:
     for _ in range(day.halts):
-        symbol = int(draw_below(seed, day.symbols))
-        start = 11 * HOUR_NS + int(draw_below(seed, 10_000)) * SECOND_NS
+        symbol = pick_below(seed, day.symbols)
+        start = 11 * HOUR_NS + pick_below(seed, 10_000) * SECOND_NS
         yield start, symbol, "H", "H", "T1", 1
         yield start + _HALT_NS, symbol, "H", "Q", "T3", 1
         yield start + 2 * _HALT_NS, symbol, "H", "T", "", 1
@@ -68,8 +68,8 @@ def _halts(day: "SyntheticDay", seed: Seed) -> Iterator[Item]:
 
 def _broken(day: "SyntheticDay", seed: Seed) -> Iterator[Item]:
     for _ in range(day.broken):
-        time = 10 * HOUR_NS + int(draw_below(seed, 20_000)) * SECOND_NS
-        yield time, int(draw_below(seed, day.symbols)), "B", " ", "", 1
+        time = 10 * HOUR_NS + pick_below(seed, 20_000) * SECOND_NS
+        yield time, pick_below(seed, day.symbols), "B", " ", "", 1
 
 
 def busy_minutes() -> npt.NDArray[np.int64]:
