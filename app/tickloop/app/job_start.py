@@ -37,17 +37,22 @@ class JobStart:
         self._thread.start()
 
     def _start(self) -> None:
-        """Try until every job runs, and pass the last failure on to whoever watches the run."""
-        for attempt in range(_ATTEMPTS):
-            sleep(_PAUSE_S if attempt else 0)
+        """Try until every job runs; tell whoever watches the run of each failure."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
             failure = self._attempt()
             if failure is None:
                 return
-        print(
-            f"jobs on Flink: {failure}; {self.log} has the rest, the capture goes on and"
-            " `tickloop stream deploy` tries again",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+            next_step = (
+                f"the start is tried again in {_PAUSE_S:.0f} s" if attempts_left
+                else "`tickloop stream deploy` tries again"
+            )  # fmt: skip
+            print(
+                f"jobs on Flink: {failure}; {self.log} has the rest, the capture goes on and"
+                f" {next_step}",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+            if attempts_left:
+                sleep(_PAUSE_S)
 
     def _attempt(self) -> str | None:
         """Keep what the command says; give its last line if it failed."""

@@ -26,7 +26,8 @@ def sink(
 
     `tickloop run` does this by itself for every sink of its configuration; by hand it is for
     what a run left behind because a server was away. Goes on where the last one stopped.
-    Ctrl-C or SIGTERM sends what is there and ends. Exits 1 if something is still missing.
+    Ctrl-C or SIGTERM ends it: beside a live run after what was captured by then, else at once.
+    Exits 1 if something is still missing.
 
     \b
     Examples:

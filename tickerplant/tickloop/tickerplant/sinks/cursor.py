@@ -22,7 +22,7 @@ class Cursor:
     rows: int = 0  # given to the sink since it was first started
     # Per stream of the sink, the last seq that it acknowledged: what it has to have still.
     streams: Mapping[str, int] = field(default_factory=dict)
-    state: str = "new"  # or: running, away, done
+    state: str = "new"  # or: running, away, done, stopped
     note: str = ""
 
 

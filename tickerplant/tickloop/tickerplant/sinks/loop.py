@@ -23,6 +23,7 @@ _NAP_S = 0.002
 _CURSOR_NS = 200_000_000
 _LOOK_NS = 50_000_000  # how often it is asked whether the plant still runs
 _BACKOFF_S = (0.1, 5.0)
+_STOPPED = "stopped before the log's end"
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ _log = logging.getLogger(__name__)
 class LoopSettings:
     """How long a sink is waited for once nothing more comes.
 
-    A directory that was at rest from the beginning is nobody's to wait for: there it is how long a
-    sink may get nowhere.
+    Nobody waits at a directory that was at rest from the beginning: there it is how long a sink may
+    get nowhere, and how long one that is to stop is given for what it sent.
     """
 
     drain_s: float
@@ -60,15 +61,17 @@ class SinkLoop:
         self._written_ns = 0
         self._looked_ns = 0
         self._over = False
-        self._is_patient = False
+        self._is_patient = True  # until a plant is seen at work here
+        self._is_stopped = False
         self._drain_by: int | None = None
         self._limit = -1
 
     def run(self, stop: Callable[[], bool]) -> bool:
         """Send rows until the plant ended or `stop` says so; tell whether all of them are there.
 
-        SinkError, if a person has to put something right first. Another process that drives the
-        same sink of the same directory is waited for.
+        Beside a plant, all that is there when `stop` says so is sent; over a directory at rest,
+        nothing more. SinkError, if a person has to put something right first. Another process that
+        drives the same sink of the same directory is waited for.
         """
         lock = os.open(self._file.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -84,13 +87,14 @@ class SinkLoop:
             before = self.cursor.seq
             try:
                 self._session(stop)
-                return self._end("done")
+                is_whole = self._tail.seq >= self._limit
+                return self._end("done") if is_whole else self._end("stopped", _STOPPED)
             except SinkAwayError as error:
                 self._sink.close()
                 self._away(str(error))
                 wait = _BACKOFF_S[0] if self.cursor.seq > before else wait
             if not self._wait(wait, stop):
-                return self._end("away")
+                return self._end("away", self.cursor.note)
             wait = min(2 * wait, _BACKOFF_S[1])
 
     def _session(self, stop: Callable[[], bool]) -> None:
@@ -106,10 +110,12 @@ class SinkLoop:
             while True:
                 is_over = self._is_over(stop)
                 chunk = coming.result() if coming else None
-                # What was looked for ahead knew an earlier limit.
-                chunk = chunk or self._tail.next(self._limit)
-                # The next chunk is decoded, by kernels, while this one is sent.
-                coming = ahead.submit(self._tail.next, self._limit) if chunk else None
+                coming = None
+                if not self._is_stopped:
+                    # What was looked for ahead knew an earlier limit.
+                    chunk = chunk or self._tail.next(self._limit)
+                    # The next chunk is decoded, by kernels, while this one is sent.
+                    coming = ahead.submit(self._tail.next, self._limit) if chunk else None
                 if chunk is not None:
                     self._sink.take(chunk)
                     self._keep()
@@ -121,10 +127,11 @@ class SinkLoop:
         self._sink.idle()
         is_settled = is_over and self._sink.settle()
         self._keep()
-        if is_settled and self._sink.taken().seq >= self._tail.seq >= self._limit:
+        is_read = self._is_stopped or self._tail.seq >= self._limit
+        if is_settled and is_read and self._sink.taken().seq >= self._tail.seq:
             return True
         if is_over and self._is_late():
-            if self._tail.seq < self._limit:
+            if not is_read:
                 raise SinkAwayError(
                     f"the log ends at seq {self._tail.seq}, though rows up to {self._limit} were"
                     " written; `tickloop verify` says what is missing"
@@ -138,14 +145,17 @@ class SinkLoop:
     def _is_over(self, stop: Callable[[], bool]) -> bool:
         """Find out how far rows are durable, and whether any more may come."""
         if self._over:
+            if self._is_patient and stop():
+                self._is_patient, self._is_stopped = False, True
+                self._drain_by = monotonic_ns() + self._drain_ns
             return True
         now = monotonic_ns()
         rested: int | None = None
         if now - self._looked_ns >= _LOOK_NS:
-            is_first, self._looked_ns = not self._looked_ns, now
+            self._looked_ns = now
             rested = self._durable.rested()
+            self._is_patient &= rested is not None
             self._over = rested is not None or stop()
-            self._is_patient = is_first and rested is not None
         if self._over:
             self._drain_by = now + self._drain_ns
         self._limit = self._durable.synced() if rested is None else rested
@@ -159,6 +169,8 @@ class SinkLoop:
         until = monotonic_ns() + int(seconds * 1e9)
         while monotonic_ns() < until:
             self._is_over(stop)
+            if self._is_stopped:
+                return False
             sleep(min(seconds, 0.05))
         return not self._is_late()
 
@@ -189,11 +201,11 @@ class SinkLoop:
             _log.warning("%s: %s; rows wait in the journal", self._sink.name, note)
         self._note("away", note)
 
-    def _end(self, state: str) -> bool:
-        if state == "done":
+    def _end(self, state: str, note: str = "") -> bool:
+        if state != "away":
             self._keep(force=True)
         self._sink.close()
-        self._note(state, self.cursor.note if state == "away" else "")
+        self._note(state, note)
         return state == "done"
 
     _written_seq = -1
