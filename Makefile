@@ -5,10 +5,9 @@ BIN := .venv/bin
 
 WITH_SERVERS := $(BIN)/python -m pytest -q -n 4 --dist=loadgroup --no-loadscope-reorder -rs
 # Those of one server together, the longest first (tests/server_groups.py).
-SERVER_TESTS := $(patsubst %,tests/test_%.py,flink_operations flink_runtime flink_sql \
-  kafka_sink kafka_second kafka_ledgers kafka_verify questdb_route questdb_faults questdb_sink \
-  kafka_faults infra)
-FLINK_FAULTS := $(patsubst %,tests/test_%.py,flink_faults flink_own_tables distributed)
+SERVER_TESTS := $(patsubst %,tests/test_%.py,flink_faults flink_own_tables distributed \
+  flink_operations flink_runtime flink_sql kafka_sink kafka_second kafka_ledgers kafka_verify \
+  questdb_route questdb_faults questdb_sink kafka_faults infra)
 
 .PHONY: run demo-distributed test servers compiled test-servers check fuzz bench lock clean
 
@@ -37,10 +36,9 @@ servers: .venv/.test
 compiled: .venv/.test
 	@$(BIN)/python -m tests.compiled
 
-# Tests with real servers alone, and those with a Flink cluster whose parts are killed: with them
-# `make test` would take more than 20 minutes on two cores.
-test-servers: servers
-	$(WITH_SERVERS) $(FLINK_FAULTS) $(SERVER_TESTS)
+# Tests with real servers alone.
+test-servers: servers compiled
+	$(WITH_SERVERS) $(SERVER_TESTS)
 
 check: .venv/.test
 	$(BIN)/ruff check .
