@@ -334,26 +334,29 @@ class KafkaSink:
         )
 
     def _send_json(self, rows: Batch, mark: _UnderWay) -> None:
-        topic = self._names.rows(rows.table.name)
-        shards = self._shards.of(rows.columns["sym"]).tolist()
-        seqs, times = rows.columns["seq"].tolist(), rows.columns["time"].tolist()
-        names = list(self._symbols)
-        for row, value in enumerate(json_rows(rows, names)):
-            shard = shards[row]
-            if seqs[row] <= self._told[topic, shard]:
-                continue
-            symbol = int(rows.columns["sym"][row])
-            key = self._symbols.name(symbol).encode(errors="replace")
-            stamp = _stamp(times[row])
-            if rows.table.name in self._ledgers:
-                self._together.append(Outgoing(topic, shard, value, key, stamp))
+        topic, ledger = self._names.rows(rows.table.name), rows.table.name in self._ledgers
+        told = np.array([self._told[topic, shard] for shard in range(self._shards.count)])
+        fresh = rows.columns["seq"] > told[self._shards.of(rows.columns["sym"])]
+        if not fresh.all():
+            rows = Batch(rows.table, {name: each[fresh] for name, each in rows.columns.items()})
+        shards, symbols = self._shards.of(rows.columns["sym"]), rows.columns["sym"].tolist()
+        keys = {
+            symbol: self._symbols.name(symbol).encode(errors="replace") for symbol in set(symbols)
+        }
+        values = json_rows(rows, list(self._symbols))
+        times = rows.columns["time"].tolist()
+        for value, shard, symbol, time in zip(values, shards.tolist(), symbols, times, strict=True):
+            stamp = _stamp(time)
+            if ledger:
+                self._together.append(Outgoing(topic, shard, value, keys[symbol], stamp))
             else:
                 mark.left += 1
                 self._open_producer.send(
-                    topic, shard, value, key=key, time_ms=stamp, done=mark.done
+                    topic, shard, value, key=keys[symbol], time_ms=stamp, done=mark.done
                 )
-            self._told[topic, shard] = seqs[row]
-            mark.told[_stream((topic, shard))] = seqs[row]
+        for shard in np.unique(shards).tolist():
+            last = int(rows.columns["seq"][shards == shard][-1])
+            self._told[topic, shard] = mark.told[_stream((topic, shard))] = last
 
     @property
     def _open_producer(self) -> BusProducer:
