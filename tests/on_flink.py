@@ -111,7 +111,7 @@ def packed(plan: JobPlan, folder: Path) -> tuple[JobPlan, bytes]:
     """Pack the code of a plan; give the plan with its digest."""
     from dataclasses import replace
 
-    found = archive(folder / "code", Path(plan.path) if plan.path else None)
+    found = archive(folder / "code", plan.path or plan.operator)
     return replace(plan, code_digest=found.digest), jar_of_zip(found.path.read_bytes())
 
 

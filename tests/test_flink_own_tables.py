@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import good, sql, tickloop
+from tests.installed_operator import install
 from tests.runtimes import recorded
 from tests.servers import Server
 from tests.test_distributed import empty
@@ -146,3 +147,29 @@ def test_such_a_job_is_planned_watched_and_upgraded_as_any_other(
     (folder / "flow.py").write_text(FLOW.replace('("trade", "clock")', '("trayd", "clock")'))
     unknown = tickloop("stream", "plan", *options, cwd=folder)
     unknown.refused(r"stream flow reads trayd, which is no table here: add \[tables.trayd\]")
+
+
+def test_an_installed_operator_runs_where_it_is_not_installed_and_is_upgraded_with_its_package(
+    kafka: Server, mortal_flink: Server, prefix: str, folder: Path
+) -> None:
+    package = install(folder, "desk_ops", "desk-count")
+    config = folder / "steps.toml"
+    section = '[stream.steps]\noperator = "desk-count"\n'
+    config.write_text(section + cluster(kafka, mortal_flink, prefix, "steps", 1))
+    options = ("--config", config)
+    try:
+        good("stream", "deploy", *options, cwd=folder)
+        good("run", *FEED, *options, "--data", "day", cwd=folder)
+        (package / "sizes.py").write_text("STEP = 5\n")
+        planned = tickloop("stream", "plan", *options, "--json", cwd=folder)
+        assert (planned.code, planned.json[0]["verb"]) == (3, "upgrade")
+        good("stream", "upgrade", *options, cwd=folder)
+        later = ("--feed", "synthetic:2024-01-03", *FEED[2:])
+        good("run", *later, *options, "--data", "day", cwd=folder)
+    finally:
+        tickloop("stream", "cancel", "steps", *options, cwd=folder)
+    trades = sql(folder / "day", "SELECT count(*) AS n FROM trade GROUP BY date ORDER BY date")
+    first, second = (int(each["n"]) for each in trades)
+    question = "SELECT count(*) AS n, max(value) AS top FROM signal WHERE stream = 'steps'"
+    (found,) = sql(folder / "day", question)
+    assert (int(found["n"]), float(found["top"])) == (first + second, 3 * first + 5 * second)

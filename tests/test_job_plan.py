@@ -56,16 +56,17 @@ def test_equal_code_makes_equal_archives_and_a_file_of_ones_own_another(tmp_path
     assert first.path.read_bytes() == second.path.read_bytes()
     own = tmp_path / "own.py"
     own.write_text("A = 1\n")
-    third = archive(tmp_path / "one", own)
+    third = archive(tmp_path / "one", str(own))
     assert third.digest != first.digest
     with pytest.raises(OperatorError, match="no such file"):
-        archive(tmp_path, tmp_path / "absent.py")
+        archive(tmp_path, str(tmp_path / "absent.py"))
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         ("import pandas\n", "1: import of pandas"), ("from . import more\n", "1: import of . seen"),
+        ("from .types import x\n", "1: import of . seen"),
         ("import numpy\n\ndef f():\n    from helper.deep import x\n", "4: import of helper.deep"),
     ],
 )  # fmt: skip
@@ -75,14 +76,14 @@ def test_a_file_of_ones_own_that_needs_more_than_a_cluster_has_is_refused(
     own = tmp_path / "own.py"
     own.write_text(text)
     with pytest.raises(OperatorError, match=rf"own\.py:{line}.*into its one file"):
-        archive(tmp_path / "one", own)
+        archive(tmp_path / "one", str(own))
 
 
 def test_what_a_file_of_ones_own_imports_of_ours_is_in_the_archive(tmp_path: Path) -> None:
     own = tmp_path / "own.py"
     typing = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas\n"
     own.write_text(typing + "from tickloop.core import clock\nimport tickloop.ingest.feed\n")
-    with zipfile.ZipFile(archive(tmp_path / "one", own).path) as found:
+    with zipfile.ZipFile(archive(tmp_path / "one", str(own)).path) as found:
         assert "tickloop/ingest/feed.py" in found.namelist()
 
 

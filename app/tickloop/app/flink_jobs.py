@@ -10,6 +10,7 @@ from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError
 from tickloop.core.operator import Migrating, Operator
 from tickloop.core.own_tables import spelled
+from tickloop.streaming import finding
 from tickloop.streaming.finding import find, names
 from tickloop.streaming.flink.changes import Bearing
 from tickloop.streaming.flink.code_jar import jar_of_zip
@@ -77,20 +78,20 @@ def _brokers(config: Config) -> str:
 
 
 def _stream(config: Config, name: str, given: Mapping[str, str]) -> Wanted:
-    is_file = name.endswith(".py")
-    stem = Path(name).stem if is_file else name
+    stem = Path(name).stem if finding.is_file(name) else name.rpartition(":")[2]
     section = dict(config.stream.get(stem, {}))
-    named = name if is_file else str(section.pop(OPERATOR, name))
+    named = str(section.pop(OPERATOR, name)) if stem == name else name
     operator = find(named)
     made = job(stem, operator, {**section, **given})
-    own = Path(named) if named.endswith(".py") else None
+    own = Path(named) if finding.is_file(named) else None
+    place = own.name if own else finding.in_full(named)
     with TemporaryDirectory() as folder:
-        packed = archive(Path(folder), own)
+        packed = archive(Path(folder), named)
         jar = jar_of_zip(packed.path.read_bytes())
     schemas = spelled(tables_for(config, made))
     flink, kafka = config.flink, config.sinks.kafka
     plan = JobPlan(
-        name=made.name, operator=own.name if own else named, brokers=_brokers(config),
+        name=made.name, operator=place, brokers=_brokers(config),
         prefix=kafka.prefix, shards=kafka.shards, tables=tuple(operator.tables),
         params=made.params, outputs=tuple(operator.outputs), schemas=schemas,
         path=str(own.resolve()) if own else "",

@@ -32,28 +32,47 @@ def _installed() -> Iterator[EntryPoint]:
     yield from entry_points(group=ENTRY_POINTS)
 
 
+def is_file(wanted: str) -> bool:
+    """Tell whether an operator is named by the path of a file."""
+    return wanted.endswith(".py") or "/" in wanted
+
+
+def in_full(wanted: str) -> str:
+    """Name an installed operator as `module:class`, which needs no entry point; others as before.
+
+    OperatorError if there is none of that name.
+    """
+    if not wanted or wanted in _OWN or is_file(wanted) or ":" in wanted:
+        return wanted
+    for point in _installed():
+        if point.name == wanted:
+            return f"{point.module}:{point.attr}"
+    raise OperatorError(
+        f"no operator {wanted!r}; there are {', '.join(names())}, or give a file such as my_op.py,"
+        " or an installed module:class"
+    )
+
+
+def module_of(wanted: str) -> str | None:
+    """Name the module of an installed operator; None for ours, and for files."""
+    found = in_full(wanted)
+    return found.partition(":")[0] if ":" in found and not is_file(found) else None
+
+
 def find(wanted: str) -> Operator:
-    """Make an operator: by its name, an entry point's, or the path of a file with one class.
+    """Make an operator: by its name, an entry point's, `module:class`, or a file with one class.
 
     OperatorError says what was seen and what an operator needs.
     """
-    if wanted.endswith(".py") or "/" in wanted:
+    if is_file(wanted):
         return _from_file(Path(wanted))
-    if wanted in _OWN:
-        module, _, attribute = _OWN[wanted].partition(":")
-        return _made(getattr(importlib.import_module(module), attribute), wanted)
-    for point in _installed():
-        if point.name == wanted:
-            try:
-                found = point.load()
-            except Exception as error:
-                raise OperatorError(
-                    f"{wanted}: {point.value} cannot be loaded ({error})"
-                ) from error
-            return _made(found, wanted)
-    raise OperatorError(
-        f"no operator {wanted!r}; there are {', '.join(names())}, or give a file such as my_op.py"
-    )
+    place = in_full(wanted)
+    module, _, attribute = _OWN.get(place, place).partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise OperatorError(f"{wanted}: {place} cannot be loaded ({error})") from error
+    return _made(found, wanted)
 
 
 def _from_file(path: Path) -> Operator:

@@ -35,7 +35,7 @@ class JobPlan:
     """
 
     name: str  # of the stream: in its rows, topics and uids
-    operator: str  # a name or an entry point; of a user's file, its name within the code archive
+    operator: str  # a name, an installed module:class, or a file's name within the code archive
     brokers: str
     prefix: str  # of the plant's topics
     shards: int  # partitions of the plant's topics

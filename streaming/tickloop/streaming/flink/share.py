@@ -8,7 +8,6 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tickloop.core.batch import Batch
@@ -21,7 +20,7 @@ from tickloop.streaming.finding import find
 from tickloop.streaming.fitting import check_rows, tables_of
 from tickloop.streaming.flink.gather import Gather, Input
 from tickloop.streaming.flink.known import Known
-from tickloop.streaming.flink.package import OWN
+from tickloop.streaming.flink.own_code import place_of
 from tickloop.streaming.flink.plan import JobPlan, from_json
 from tickloop.streaming.flink.results import Writer
 from tickloop.streaming.flink.unpack import use
@@ -48,7 +47,7 @@ def job_of(plan: JobPlan) -> Job:
     operator = plan.operator
     if plan.path:
         folder = use(plan.code_digest)
-        operator = str(folder / OWN / Path(plan.path).name) if folder else plan.path
+        operator = str(folder / place_of(plan.path)) if folder else plan.path
     return job(plan.name, find(operator), plan.params)
 
 

@@ -20,7 +20,7 @@ _one_at_a_time = threading.Lock()
 
 def use(digest: str) -> Path | None:
     """Load modules from the archive of a digest from now on; None if there is no archive here."""
-    home = Path(tempfile.gettempdir()) / f"{_STEM}{os.getuid()}"
+    home = _home()
     folder = home / digest
     archive = _archive(digest)
     if archive is None and not folder.exists():
@@ -38,6 +38,11 @@ def use(digest: str) -> Path | None:
     with _one_at_a_time:
         _load_from(folder)
     return folder
+
+
+def _home() -> Path:
+    """Name the folder of unpacked archives."""
+    return Path(tempfile.gettempdir()) / f"{_STEM}{os.getuid()}"
 
 
 def _load_from(folder: Path) -> None:
@@ -63,7 +68,8 @@ def _archive(digest: str) -> Path | None:
 
 
 def _forget() -> None:
-    """Let go of our modules, so that the next import finds those of the archive."""
-    for name in [*sys.modules]:
-        if name == _NAMESPACE or name.startswith(f"{_NAMESPACE}."):
+    """Let go of our modules, and of any from an archive, so that the next import looks anew."""
+    for name, module in [*sys.modules.items()]:
+        is_ours = name == _NAMESPACE or name.startswith(f"{_NAMESPACE}.")
+        if is_ours or str(_home()) in (getattr(module, "__file__", None) or ""):
             del sys.modules[name]
