@@ -191,9 +191,10 @@ class _Step:
         """Load the plan's code, its operator and the kernels."""
         use(self._digest)
         # Of the plan's own code from here on, whatever this process had loaded before.
+        from tickloop.streaming.flink.former import settled
         from tickloop.streaming.flink.share import opened
 
-        self._make = opened(self._plan)
+        self._make, self._settled = opened(self._plan), settled
         kind = Types.PICKLED_BYTE_ARRAY()
         self._base = runtime_context.get_state(ValueStateDescriptor("base", kind))
         self._since = runtime_context.get_list_state(ListStateDescriptor("since", kind))
@@ -209,11 +210,16 @@ class _Step:
         return made
 
     def _restored(self, key: int) -> "Share":
-        base = self._base.value()
-        share: Share = self._make(self._keys.index(key), base)
-        since = [] if base is None else list(self._since.get())
+        index, stored = self._keys.index(key), self._base.value()
+        if stored is None:
+            share: Share = self._make(index, None)
+            self._rebase(key, share)
+            return share
+        taken = list(self._since.get())
+        base, since = self._settled(self._digest, index, stored, taken)
+        share = self._make(index, base)
         share.replay(since)
-        if share.adopt() or base is None:
+        if share.adopt() or not share.is_of(base):
             self._rebase(key, share)
         else:
             self._weights[key] = _SINCE_BYTES - sum(map(len, since))

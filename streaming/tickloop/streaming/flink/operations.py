@@ -58,7 +58,8 @@ class Operations:
                 f"{wanted.name} cannot take over the state of job {found.line.id}:\n  "
                 + "\n  ".join(comparison.reasons)
             )
-        if find(self.rest, found.what.code_digest) is None:
+        there = find(self.rest, found.what.code_digest)
+        if there is None:
             raise JobError(
                 f"the code that {wanted.name} runs ({jar_name(found.what.code_digest)}) is no"
                 f" longer on {self.rest.url}, so a failed start could not be rolled back: take a"
@@ -69,7 +70,7 @@ class Operations:
         savepoint = self.stop(found.line.id)
         self.tell(f"kept its state in {savepoint}")
         try:
-            job = self._start(wanted, code, savepoint)
+            job = self._start(wanted, code, savepoint, former=code.parent / there)
         except (JobError, ServerError) as error:
             raise self._rolled_back(found.what, code.parent, savepoint, error) from error
         self._tidy()
@@ -108,11 +109,16 @@ class Operations:
 
     # One start
 
-    def _start(self, what: Deployment, code: PurePosixPath, savepoint: str | None) -> str:
+    def _start(
+        self, what: Deployment, code: PurePosixPath, savepoint: str | None,
+        former: PurePosixPath | None = None,
+    ) -> str:  # fmt: skip
+        """Submit and verify; `former` is the code that the savepoint's state was made by."""
+        files = dict.fromkeys(str(each) for each in (code, former) if each is not None)
         try:
             job = self.rest.run_python(
                 code.name, ["-pym", entry_of(what), what.text],
-                {**self.settings, **job_settings(what, str(code))}, savepoint, self.timeout_s,
+                {**self.settings, **job_settings(what, ",".join(files))}, savepoint, self.timeout_s,
             )  # fmt: skip
         except ServerAwayError as error:
             job = self._submitted_late(what, error)

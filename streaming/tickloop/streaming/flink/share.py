@@ -97,6 +97,7 @@ class Share:
     def __init__(self, plan: JobPlan, job: Job, share: int, base: bytes | None = None) -> None:
         """Begin, or go on from a base; the messages since it have to be `replayed` then."""
         divided = shares(job, plan.shards)
+        self._plan = plan
         self._job = divided[share]
         self._writer = (share, len(divided))
         self._shards = plan.shards
@@ -213,12 +214,17 @@ class Share:
 
     # State
 
+    def is_of(self, base: bytes) -> bool:
+        """Tell whether a base was made by this share's code and plan."""
+        return plan_of(base) == self._plan.to_json()
+
     def base(self) -> tuple[bytes, list[bytes]]:
         """Give a base and the messages that have to follow it."""
         told, held = self._gather.settled()
         manifest = {
             "done": self._gather.done, "told": [[*where, seq] for where, seq in told.items()],
             "sent": self._sent, "plant": self._plant, "params": self._params,
+            "plan": self._plan.to_json(),
         }  # fmt: skip
         parts = [json.dumps(manifest).encode(), b"\n".join(self._known.records),
                  self._fold.snapshot()]  # fmt: skip
@@ -227,21 +233,39 @@ class Share:
         return b"".join((lengths, *parts)), [*held, *early]
 
     def _go_on(self, inputs: Sequence[Input], base: bytes) -> None:
+        manifest, names, state = _parts(base)
         try:
-            lengths = [int.from_bytes(base[at : at + 8], "little") for at in (0, 8, 16)]
-            ends = [24 + sum(lengths[: count + 1]) for count in range(3)]
-            manifest: Any = json.loads(base[24 : ends[0]])
             told = {(int(a), int(b)): int(seq) for a, b, seq in manifest["told"]}
             self._params = dict(manifest["params"])
+            self._gather = Gather[bytes](inputs, int(manifest["done"]), told)
+            self._sent = {str(table): int(seq) for table, seq in manifest["sent"].items()}
+            self._plant = int(manifest["plant"])
         except (ValueError, KeyError, TypeError) as error:
-            raise SnapshotError(
-                f"a share's state of {len(base)} bytes is damaged ({error}); start the job from"
-                " an older savepoint, or from its first row"
-            ) from error
-        self._gather = Gather[bytes](inputs, int(manifest["done"]), told)
-        self._sent = {str(table): int(seq) for table, seq in manifest["sent"].items()}
-        self._plant = int(manifest["plant"])
-        for record in base[ends[0] : ends[1]].split(b"\n"):
+            raise _damaged(base, error) from error
+        for record in names.split(b"\n"):
             if record:
                 self._known.learn(record)
-        self._fold = Fold(self._job, base[ends[1] :])
+        self._fold = Fold(self._job, state)
+
+
+def plan_of(base: bytes) -> str:
+    """Give the plan, as JSON, by whose code a base was made and messages since then were taken."""
+    return str(_parts(base)[0].get("plan", ""))
+
+
+def _parts(base: bytes) -> tuple[dict[str, Any], bytes, bytes]:
+    """Take a base apart: what it tells, the symbols, the fold's snapshot."""
+    lengths = [int.from_bytes(base[at : at + 8], "little") for at in (0, 8, 16)]
+    ends = [24 + sum(lengths[: count + 1]) for count in range(3)]
+    try:
+        manifest: dict[str, Any] = json.loads(base[24 : ends[0]])
+    except ValueError as error:
+        raise _damaged(base, error) from error
+    return manifest, base[ends[0] : ends[1]], base[ends[1] :]
+
+
+def _damaged(base: bytes, error: Exception) -> SnapshotError:
+    return SnapshotError(
+        f"a share's state of {len(base)} bytes is damaged ({error}); start the job from an older"
+        " savepoint, or from its first row"
+    )
