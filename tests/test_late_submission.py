@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tickloop.core.errors import JobError
+from tickloop.core.errors import JobError, ServerError
 from tickloop.streaming.flink import operations
 from tickloop.streaming.flink.deployed import of_plan
 from tickloop.streaming.flink.operations import Operations
@@ -27,12 +27,20 @@ RUNS = {
 }  # fmt: skip
 
 
+ELECTION = (503, {"errors": ["Service temporarily unavailable due to an ongoing leader election."]})
+TERMINATED = (
+    500, {"errors": ["Recipient [Actor[pekko://flink/user/rpc/dispatcher_1]] had already been"
+                     " terminated."]},
+)  # fmt: skip
+
+
 class Cluster(ThreadingHTTPServer):
     """Answers as Flink does, but for submissions: those it keeps to itself, or refuses."""
 
     looks = 0  # how often it was asked for its jobs since a submission
     submits_after: int | None = None  # so many looks later the job is there
     refuses = ""
+    elections = 0  # so often it says that nobody leads it
     daemon_threads = True
 
     def __init__(self) -> None:
@@ -62,6 +70,10 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        if self.server.elections:
+            self.server.elections -= 1
+            self._send(*(ELECTION if self.server.elections % 2 else TERMINATED))
+            return
         if self.path.startswith("/jars/"):
             if not self.server.refuses:
                 self.server.over.wait(60)
@@ -99,8 +111,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     thread.join()
 
 
+def rest_of(cluster: Cluster) -> Rest:
+    return Rest(f"http://127.0.0.1:{cluster.server_address[1]}", timeout_s=5)
+
+
 def start(cluster: Cluster, told: list[str]) -> str:
-    rest = Rest(f"http://127.0.0.1:{cluster.server_address[1]}")
+    rest = rest_of(cluster)
     patient = Operations(rest, told.append, timeout_s=0.3)
     return patient._start(WANTED, PurePosixPath("/jars/code.jar"), None)
 
@@ -126,3 +142,16 @@ def test_what_the_cluster_refuses_is_told_at_once(cluster: Cluster) -> None:
     with pytest.raises(JobError, match=r"desk could not be submitted: .*no such jar"):
         start(cluster, [])
     assert cluster.looks == 0
+
+
+def test_a_cluster_that_chooses_who_leads_it_is_asked_again(cluster: Cluster) -> None:
+    cluster.elections = 4
+    assert rest_of(cluster).state("j1") == "RUNNING"
+    assert cluster.asked == ["/jobs/j1/status"] * 5
+
+
+def test_one_that_never_comes_to_a_choice_is_given_up_with_what_it_says(cluster: Cluster) -> None:
+    cluster.elections = 10**6
+    with pytest.raises(ServerError, match=r"refused GET /jobs/j1/status: .*(election|terminated)"):
+        Rest(rest_of(cluster).url, timeout_s=0.3).state("j1")
+    assert len(cluster.asked) > 1

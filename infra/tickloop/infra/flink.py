@@ -54,7 +54,11 @@ high-availability:
   jobmanager: {{port: {ports["rpc"]}}}
   zookeeper:
     quorum: 127.0.0.1:{ports["zookeeper"]}
-    client: {{session-timeout: 4 s, retry-wait: 500 ms, max-retry-attempts: 60}}
+    client:
+      session-timeout: 8 s
+      tolerate-suspended-connections: true
+      retry-wait: 500 ms
+      max-retry-attempts: 60
 web:
   refresh-interval: 200 ms
   upload:
@@ -64,7 +68,7 @@ io:
     dirs: {scratch}
 parallelism: {{default: 1}}
 rest: {{address: 127.0.0.1, bind-address: 127.0.0.1, port: {ports["rest"]}}}
-heartbeat: {{interval: 1000, timeout: 5000}}
+heartbeat: {{interval: 1000, timeout: 10000}}
 execution:
   checkpointing:
     dir: file://{folder}/checkpoints
@@ -75,7 +79,11 @@ restart-strategy: {{type: fixed-delay, fixed-delay: {{attempts: 100, delay: 500 
 
 
 def keeper(place: Place) -> str:
-    """Spell zoo.cfg; a job manager that was killed is given up within 4 seconds."""
+    """Spell zoo.cfg.
+
+    A job manager that was killed is given up within 8 seconds; one on a machine that stood still
+    for less goes on.
+    """
     return f"""tickTime=1000
 initLimit=10
 syncLimit=5

@@ -19,6 +19,10 @@ _POLL_S = 0.1
 # A log is followed from its start; no more than this of its end is kept.
 _LOG_BYTES_MAX = 4 << 20
 _NAMES_MAX = 200  # metrics asked for at once, so that an address stays short
+# How a cluster says that nobody leads it at the moment: after a crash, or on a machine that stood
+# still. What was asked for did not reach anybody.
+_NO_LEADER = re.compile("leader election|had already been terminated")
+_ELECTION_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,10 @@ def root_cause(stack: str) -> str:
     return causes[-1].strip() if causes else "no reason was given"
 
 
+class _NoLeaderError(ServerError):
+    """A cluster that nobody leads at the moment."""
+
+
 class Rest:
     """The endpoint. Every method raises ServerError if Flink refuses or somebody else answers, and
     ServerAwayError if nobody does.
@@ -150,13 +158,24 @@ class Rest:
         self, method: str, path: str, body: bytes | None = None, kind: str = "application/json",
         timeout_s: float | None = None,
     ) -> bytes:  # fmt: skip
+        """Ask, and again while the cluster chooses who leads it."""
+        deadline = monotonic_ns() + int(min(self._timeout_s, _ELECTION_S) * 1e9)
+        while True:
+            try:
+                return self._ask_once(method, path, body, kind, timeout_s or self._timeout_s)
+            except _NoLeaderError:
+                if monotonic_ns() > deadline:
+                    raise
+            sleep(_POLL_S)
+
+    def _ask_once(
+        self, method: str, path: str, body: bytes | None, kind: str, timeout_s: float
+    ) -> bytes:
         request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
             self.url + path, data=body, method=method, headers={"Content-Type": kind}
         )
         try:
-            with urllib.request.urlopen(  # noqa: S310
-                request, timeout=timeout_s or self._timeout_s
-            ) as answer:
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
                 found = b""
                 while piece := answer.read(1 << 20):
                     found = (found + piece)[-_LOG_BYTES_MAX:]
@@ -164,7 +183,8 @@ class Rest:
         except urllib.error.HTTPError as error:
             with error:
                 told = _errors(error.read())
-            raise ServerError(f"Flink at {self.url} refused {method} {path}: {told}") from error
+            kind_of = _NoLeaderError if _NO_LEADER.search(told) else ServerError
+            raise kind_of(f"Flink at {self.url} refused {method} {path}: {told}") from error
         except (OSError, urllib.error.URLError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise ServerAwayError(
