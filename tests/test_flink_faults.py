@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.feed_rows import new_context
+from tests.gateway_process import wait_until
 from tests.kafka_plants import symbols_of
 from tests.market_log import PRICE_UNITS, market_log
 from tests.on_flink import OnFlink, finish, logged, sent
@@ -16,6 +17,7 @@ from tests.runtimes import NEVER_AGAIN, embedded, opened, recorded
 from tests.servers import Server
 from tests.test_operator_runtimes import make
 from tickloop.core.batch import Slice
+from tickloop.core.errors import ServerError
 from tickloop.core.symbols import Symbols
 from tickloop.infra.servers import down
 from tickloop.ingest.lobster import LobsterFile
@@ -24,6 +26,7 @@ from tickloop.streaming.drivers.flink import Driver
 from tickloop.streaming.finding import find
 from tickloop.streaming.flink import deployed
 from tickloop.streaming.flink.plan import EXACTLY_ONCE, GUARANTEES, JobPlan
+from tickloop.streaming.flink.rest import Rest
 from tickloop.streaming.flink.results import read
 from tickloop.streaming.job import job
 from tickloop.tickerplant.plant import Plant
@@ -39,14 +42,27 @@ def workers(cluster: Server, role: str) -> list[int]:
     return [int(child) for text in texts for child in text.split()]
 
 
-def goes_on(on_flink: OnFlink, driver: Driver, plant: Plant, slices: Sequence[Slice]) -> None:
-    """Publish and send more, wait until results of it are in the log, and end in order."""
+def followed(on_flink: OnFlink, driver: Driver, plant: Plant, slices: Sequence[Slice]) -> None:
+    """Publish and send more, and wait until results of it are in the log."""
     for rows in slices:
         plant.publish(rows)
     plant.journal.log.sync()
     sent(plant.directory.root, on_flink.bus, on_flink.prefix, on_flink.rows_max)
     on_flink.until(driver, plant.journal.next_seq - 1)
+
+
+def goes_on(on_flink: OnFlink, driver: Driver, plant: Plant, slices: Sequence[Slice]) -> None:
+    """Publish and send more, wait until results of it are in the log, and end in order."""
+    followed(on_flink, driver, plant, slices)
     finish(driver, plant)
+
+
+def is_managed(rest: Rest, running: str, *, restored: int) -> bool:
+    """Tell whether a job runs, and was taken up so often."""
+    try:
+        return rest.job(running).is_running and rest.checkpoints(running).restored >= restored
+    except ServerError:
+        return False
 
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
@@ -91,7 +107,7 @@ def test_jobs_are_taken_up_where_they_were_once_what_manages_them_is_back(
     wanted = job("signals", find("signals"), {"interval": 0})
     context = new_context()
     slices = list(LobsterFile(market_data(DAY), context).slices())
-    half = len(slices) // 2
+    half, most = len(slices) // 2, 3 * len(slices) // 4
     on_flink = OnFlink(kafka, mortal_flink, prefix, rows_max=20)
     rest, root = on_flink.operations.rest, tmp_path / "one"
     last = logged(root, Symbols(context.symbols), slices[:half])
@@ -103,10 +119,12 @@ def test_jobs_are_taken_up_where_they_were_once_what_manages_them_is_back(
         driver = on_flink.returning(wanted, plan, plant, last // 100)
         before, (killed,) = workers(mortal_flink, "taskmanager"), workers(mortal_flink, role)
         os.kill(killed, signal.SIGKILL)
-        goes_on(on_flink, driver, plant, slices[half:])
+        followed(on_flink, driver, plant, slices[half:most])
+        restored = int(role == "jobmanager")
+        wait_until(lambda: is_managed(rest, running, restored=restored), 60)
+        goes_on(on_flink, driver, plant, slices[most:])
         again = deployed.running(rest, wanted.name)
         assert again is not None and again.line.id == running
-        assert role == "zookeeper" or rest.checkpoints(running).restored >= 1
         assert workers(mortal_flink, "taskmanager") == before
         assert workers(mortal_flink, role) != [killed]
         # What an upgrade would roll back to is still there.
