@@ -4,11 +4,12 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.command import ended, good, journal_bytes, running, tickloop, wait_for
+from tests.command import ended, good, journal_bytes, running, sql, tickloop, wait_for
 from tests.kafka_plants import (
     FEED,
     SHARDS,
@@ -22,6 +23,7 @@ from tests.kafka_plants import (
 )
 from tests.plants import mixed, plant_at, publish_trades
 from tests.servers import Server
+from tests.test_own_tables import example
 from tickloop.core.catalog import Catalog
 from tickloop.core.errors import SinkError
 from tickloop.core.symbols import Symbols
@@ -115,6 +117,36 @@ def test_stream_rows_are_taken_as_recorded_or_computed_here_but_never_both(
     computed = digests(tmp_path / "computed")
     assert computed["bar"][0] == expected["bar"][0]
     assert computed["trade"] == expected["trade"]
+
+
+def test_tables_that_only_the_first_machine_declares_come_along(
+    kafka: Server, tmp_path: Path, prefix: str
+) -> None:
+    sink = f'[sinks.kafka]\nbootstrap = "{kafka.address}"\nprefix = "{prefix}"\nshards = 2\n'
+    example(tmp_path, sink + '[tables.venue_state]\nnote = "symbol"\n')
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    day = ("--feed", "synthetic:2024-01-02", "--messages", "20000", "--symbols", "5")
+    good("run", *day, "--config", "flow.toml", "--data", ours, cwd=tmp_path)
+    for _ in range(2):  # the second time, the tables are there already
+        good("run", "--feed", f"kafka:{kafka.address}/{prefix}", "--data", theirs)
+    question = "SELECT * EXCLUDE (seq) FROM flow ORDER BY cause, ordinal"
+    found = sql(theirs, question)
+    assert len(found) > 100
+    assert {"net", "trades", "last"} < set(found[0])
+    assert found == sql(ours, question)
+    assert sql(theirs, "SELECT count(*) AS n FROM venue_state") == [{"n": "0"}]
+
+
+def test_sizes_with_parts_need_no_word_of_the_second_machine_s_configuration(
+    kafka: Server, tmp_path: Path, prefix: str, market_data: Callable[[str], Path]
+) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    day = f"binance:{market_data('binance-ws/spot_btcusdt_20240808.gz')}"
+    good("run", "--feed", day, "--config", config_file(tmp_path, kafka, prefix), "--data", ours)
+    good("run", "--feed", f"kafka:{kafka.address}/{prefix}", "--data", theirs)
+    question = "SELECT count(*) AS n, sum(size) AS size, sum(price * size) AS value FROM trade"
+    assert sql(theirs, question) == sql(ours, question)
+    assert digests(theirs) == digests(ours)
 
 
 def test_messages_that_come_twice_or_out_of_order_change_nothing(

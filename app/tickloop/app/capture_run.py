@@ -11,7 +11,7 @@ from tickloop.app.capture import Stop, pump, stopping
 from tickloop.app.capture import stay as stay_until
 from tickloop.app.captures import Kept, prepare
 from tickloop.app.catalogs import catalog_of
-from tickloop.app.feeds import Specification, identity, load_kernels, open_feed
+from tickloop.app.feeds import Specification, identity, load_kernels, open_feed, with_brought
 from tickloop.app.followed import Followed, clear_the_way
 from tickloop.app.job_start import JobStart
 from tickloop.app.output import drop_output
@@ -52,7 +52,7 @@ def capture_feed(
     limit_ns: int | None = None, beside: Wanted | None = None,
 ) -> Summary:  # fmt: skip
     """Capture, flush, summarise and, if asked, stay; everything acknowledged is kept."""
-    wanted = replace(wanted, follows=stay and wanted.kind.growing)
+    wanted = with_brought(replace(wanted, follows=stay and wanted.kind.growing), config)
     name = identity(wanted)
     load_kernels(wanted.kind)
     _try_out(wanted, config)
@@ -61,7 +61,9 @@ def capture_feed(
     line = ProgressLine(quiet=quiet)
     line.phase(f"capturing {wanted} into {root}")
     compile_kernels(line)
-    settings = RunSettings(wanted.zone_in_force, wanted.kind.fractional, wanted.kind.live)
+    settings = RunSettings(
+        wanted.zone_in_force, wanted.is_fractional, wanted.kind.live, wanted.brings.tables
+    )
     wishes = _Wishes(wanted, config, stay, port, speed, announce, beside)
     if wanted.kind.growing:
         clear_the_way(root)
@@ -98,7 +100,7 @@ def _try_out(wanted: Specification, config: Config) -> None:
 
     Nor do tables that cannot be.
     """
-    catalog_of(config, fractional=wanted.kind.fractional)
+    catalog_of(config, fractional=wanted.is_fractional)
     jobs_of(config)
     wanted_sinks(config)
     if not wanted.kind.live:

@@ -1,6 +1,6 @@
 """The tables of a configuration: Tickloop's, those that it adds, those that streams write."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tickloop.core.catalog import Catalog
@@ -16,10 +16,11 @@ from tickloop.streaming.job import Job
 OPERATOR = "operator"  # the key of a [stream.NAME] section that is no parameter
 
 
-def catalog_of(config: Config, *, fractional: bool) -> Catalog:
+def catalog_of(config: Config, *, fractional: bool, brought: Iterable[Table] = ()) -> Catalog:
     """Give the built-in tables, and those that the configuration and its streams add.
 
-    SchemaError where two of them have one name and other columns.
+    Those that a feed has `brought` come last, under names that are not there yet. SchemaError where
+    two others have one name and other columns.
     """
     tables = {table.name: table for table in _written(config)}
     for name, table in _streams(config):
@@ -31,7 +32,8 @@ def catalog_of(config: Config, *, fractional: bool) -> Catalog:
                 " another name"
             )
     catalog = Catalog(fractional=fractional or config.store.fractional)
-    return catalog.with_user_tables(tables.values())
+    mine = catalog.with_user_tables(tables.values())
+    return mine.with_user_tables([table for table in brought if table.name not in mine])
 
 
 def _written(config: Config) -> list[Table]:

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -63,6 +63,7 @@ class Specification:
     messages: int = 2_000_000
     seed: int = 1
     follows: bool = False  # a growing feed goes on when it came to its present end
+    brings: live_feeds.Brings = live_feeds.NOTHING
 
     def __str__(self) -> str:
         return f"{self.kind.name}:{self.target}"
@@ -71,6 +72,11 @@ class Specification:
     def zone_in_force(self) -> str:
         """The zone that was asked for, else the kind's."""
         return self.zone or self.kind.zone
+
+    @property
+    def is_fractional(self) -> bool:
+        """Tell whether sizes have parts."""
+        return self.kind.fractional or self.brings.fractional
 
 
 def kind_and_target(text: str) -> tuple[Kind, str]:
@@ -113,6 +119,16 @@ def _file(target: str) -> Path:
     if not path.is_file():
         raise FeedError(f"{target}: no such file; give --feed KIND:PATH with a file that exists")
     return path
+
+
+def with_brought(feed: Specification, config: Config) -> Specification:
+    """Look what a feed brings along that the configuration need not say."""
+    from tickloop.tickerplant.sinks.sink import require_packages
+
+    if feed.kind.name != "kafka":
+        return feed
+    require_packages("kafka")
+    return replace(feed, brings=live_feeds.kafka_brings(feed.target, config))
 
 
 def open_feed(
@@ -195,7 +211,7 @@ def _kafka(feed: Specification, config: Config, context: FeedContext) -> Feed:
     from tickloop.tickerplant.sinks.sink import require_packages
 
     require_packages("kafka")
-    return live_feeds.kafka(feed.target, config, context, follows=feed.follows)
+    return live_feeds.kafka(feed.target, config, context, brings=feed.brings, follows=feed.follows)
 
 
 def _kdb(feed: Specification, config: Config, context: FeedContext) -> Feed:

@@ -1,17 +1,34 @@
 """Live feeds: sockets, WebSockets and Kafka, with every bound taken from the configuration."""
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tickloop.core.catalog import Catalog
 from tickloop.core.clock import WallClock, date_of
 from tickloop.core.config import Config
 from tickloop.core.errors import ConfigError
+from tickloop.core.schema import Table
 from tickloop.ingest.feed import Feed, FeedContext, Health
+
+if TYPE_CHECKING:
+    from tickloop.tickerplant.sinks.kafka_client import Bus
 
 _VENUE = "XNAS"
 _MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Brings:
+    """What a feed says of its rows, so that the configuration need not."""
+
+    tables: tuple[Table, ...] = ()  # that are not known here
+    fractional: bool = False  # sizes have parts
+
+
+NOTHING = Brings()
 
 
 def address(text: str) -> tuple[str, int]:
@@ -91,29 +108,57 @@ def soup(target: str, config: Config, context: FeedContext) -> Feed:
     return SoupFeed(live, decoder=decoder, health=health, venue=_VENUE)
 
 
-def kafka(target: str, config: Config, context: FeedContext, *, follows: bool) -> Feed:
+def kafka_brings(target: str, config: Config) -> Brings:
+    """Look which tables a plant's topics have that this machine's configuration lacks."""
+    from tickloop.app.catalogs import catalog_of
+    from tickloop.core.symbols import Symbols
+    from tickloop.tickerplant.sinks.kafka_reader import KafkaReader
+
+    bus, prefix = _topics(target, config)
+    own = catalog_of(config, fractional=False)
+    reader = KafkaReader(
+        bus, prefix, tables=config.feed.kafka_tables, without=_computed(own, config),
+        symbols=Symbols(),
+    )  # fmt: skip
+    reader.close()
+    sent = reader.tables.values()
+    new = tuple(each.table for each in sent if each.table.name not in own)
+    return Brings(new, any(each.fractional for each in sent))
+
+
+def kafka(
+    target: str, config: Config, context: FeedContext, *, brings: Brings, follows: bool
+) -> Feed:
     """Follow the plant behind topics, `HOST:PORT[,HOST:PORT]/PREFIX`.
 
     What streams of this machine compute is computed here, not taken from the topics.
     """
     from tickloop.app.catalogs import catalog_of
-    from tickloop.tickerplant.sinks.kafka_client import Bus
     from tickloop.tickerplant.sinks.kafka_feed import Following, KafkaFeed
     from tickloop.tickerplant.sinks.kafka_start import read_start
+
+    bus, prefix = _topics(target, config)
+    own = catalog_of(config, fractional=False)
+    catalog = catalog_of(config, fractional=brings.fractional, brought=brings.tables)
+    wanted = Following(
+        start=read_start(config.feed.kafka_start), tables=config.feed.kafka_tables,
+        without=_computed(own, config), rows=context.cut.messages, follows=follows,
+    )  # fmt: skip
+    return KafkaFeed(bus, prefix, catalog, context.symbols, context.instruments, wanted)
+
+
+def _topics(target: str, config: Config) -> "tuple[Bus, str]":
+    from tickloop.tickerplant.sinks.kafka_client import Bus
 
     brokers, _, prefix = target.partition("/")
     for each in brokers.split(","):
         address(each)
-    catalog = catalog_of(config, fractional=False)
-    wanted = Following(
-        start=read_start(config.feed.kafka_start), tables=config.feed.kafka_tables,
-        without=[table.name for table in catalog if table.is_derived] if config.stream else (),
-        rows=context.cut.messages, follows=follows,
-    )  # fmt: skip
-    return KafkaFeed(
-        Bus(brokers, config.sinks.kafka.properties), prefix or config.sinks.kafka.prefix,
-        catalog, context.symbols, context.instruments, wanted,
-    )  # fmt: skip
+    return Bus(brokers, config.sinks.kafka.properties), prefix or config.sinks.kafka.prefix
+
+
+def _computed(own: Catalog, config: Config) -> list[str]:
+    """Name the tables that streams of this machine write."""
+    return [table.name for table in own if table.is_derived] if config.stream else []
 
 
 def kdb(target: str, config: Config, context: FeedContext) -> Feed:

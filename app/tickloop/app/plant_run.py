@@ -23,6 +23,7 @@ from tickloop.core.catalog import Catalog
 from tickloop.core.clock import WallClock, iso
 from tickloop.core.config import Config
 from tickloop.core.errors import DataDirectoryError, StoreError
+from tickloop.core.schema import Table
 from tickloop.core.symbols import Symbols
 from tickloop.streaming.ticks import at_ticks
 from tickloop.tickerplant import flush, manifest
@@ -52,6 +53,7 @@ class RunSettings:
     zone: str
     fractional: bool
     live: bool
+    brought: tuple[Table, ...] = ()  # tables that the feed brings along
 
 
 class Store:
@@ -97,7 +99,7 @@ class PlantRun:
                 f"{root} holds an imported database, which captures do not write into;"
                 " give another --data directory"
             )
-        catalog = catalog_of(config, fractional=settings.fractional)
+        catalog = catalog_of(config, fractional=settings.fractional, brought=settings.brought)
         if found is not None:
             catalog = _agreed(found, catalog, root)
         self.manifest = found or Manifest(
