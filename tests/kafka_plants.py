@@ -4,6 +4,7 @@ import hashlib
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,23 +44,21 @@ def symbols_of(root: Path) -> Symbols:
 
 def sink_of(
     root: Path, bus: Bus, prefix: str, *, rows_max: int = 50, json_tables: str = "",
-    plant: str = "tickloop", ledgers: str = "",
+    plant: str = "tickloop", ledgers: str = "", arrow_tables: str = "",
 ) -> KafkaSink:  # fmt: skip
     """Make a sink with small messages."""
     settings = KafkaSettings(
-        bus, prefix, SHARDS, "", json_tables, rows_max, "lz4", 8, 1.0, 100.0, 1, ledgers
-    )
+        bus, prefix, SHARDS, "", json_tables, rows_max, "lz4", 8, 1.0, 100.0, 1, ledgers,
+        arrow_tables,
+    )  # fmt: skip
     return KafkaSink(settings, Catalog(), symbols_of(root), plant_id(plant))
 
 
 def drain(
-    root: Path, bus: Bus, prefix: str, *, rows_max: int = 50, json_tables: str = "",
-    plant: str = "tickloop", ledgers: str = "",
-) -> SinkLoop:  # fmt: skip
-    """Bring a directory at rest to Kafka."""
-    sink = sink_of(
-        root, bus, prefix, rows_max=rows_max, json_tables=json_tables, plant=plant, ledgers=ledgers
-    )
+    root: Path, bus: Bus, prefix: str, *, plant: str = "tickloop", **settings: Any
+) -> SinkLoop:
+    """Bring a directory at rest to Kafka, with settings as `sink_of` takes them."""
+    sink = sink_of(root, bus, prefix, plant=plant, **settings)
     (root / "cursors").mkdir(exist_ok=True)
     loop = SinkLoop(sink, root, Catalog(), sink._symbols, plant_id(plant), LoopSettings(20.0))
     assert loop.run(lambda: False)

@@ -2,8 +2,12 @@
 
 import json
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.command import good, tickloop
@@ -16,6 +20,7 @@ from tests.kafka_plants import (
     digests,
     drain,
     logged,
+    messages_of,
     sink_of,
     symbols_of,
 )
@@ -204,20 +209,91 @@ def test_messages_that_come_again_are_passed_over(
         each.close()
 
 
-def test_rows_as_json_reach_their_topic_once(kafka: Server, written: Path, prefix: str) -> None:
+def json_seqs(value: bytes) -> list[int]:
+    return [json.loads(value)["seq"]]
+
+
+def arrow_seqs(value: bytes) -> list[int]:
+    with pa.ipc.open_stream(value) as stream:
+        found: list[int] = stream.read_all()["seq"].to_pylist()
+    assert 0 < len(found) <= 50
+    return found
+
+
+FORMATS = {"json": json_seqs, "arrow": arrow_seqs}
+
+
+def values_of(address: str, topic: str) -> list[list[bytes]]:
+    """Read every record's value, partition by partition."""
+    return [messages_of(address, topic, shard) for shard in range(SHARDS)]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_rows_in_other_formats_reach_their_topic_once(
+    kafka: Server, written: Path, prefix: str, form: str
+) -> None:
     bus = Bus(kafka.address)
-    drain(written, bus, prefix, json_tables="trade")
+    drain(written, bus, prefix, **{f"{form}_tables": "trade"})
     CursorFile(written, "kafka").path.unlink()
-    drain(written, bus, prefix, json_tables="trade")
-    raw = BusConsumer(bus)
-    topic = f"{prefix}trade.json"
-    seqs: list[int] = []
-    raw.assign({(topic, shard): 0 for shard in range(SHARDS)})
-    total = sum(raw.bounds(topic, shard)[1] for shard in range(SHARDS))
-    while len(seqs) < total:
-        seqs += [json.loads(record.value or b"")["seq"] for record in raw.poll(1.0)]
-    raw.close()
-    assert sorted(seqs) == sorted(logged(written, "trade"))
+    drain(written, bus, prefix, **{f"{form}_tables": "trade"})
+    seqs = [
+        [seq for value in values for seq in FORMATS[form](value)]
+        for values in values_of(kafka.address, f"{prefix}trade.{form}")
+    ]
+    assert all(each == sorted(each) for each in seqs)
+    assert sorted(chain.from_iterable(seqs)) == sorted(logged(written, "trade"))
+
+
+def test_a_sink_that_ends_suddenly_repeats_no_row_of_an_arrow_stream(
+    kafka: Server, written: Path, prefix: str
+) -> None:
+    bus = Bus(kafka.address)
+    wanted: dict[str, Any] = {"arrow_tables": "trade quote", "rows_max": 30}
+    cursor = Cursor("kafka", "", plant_id("tickloop"))
+    for chunks in (3, 2, 4):
+        sink = sink_of(written, bus, prefix, **wanted)
+        tail = JournalTail(
+            written / "journal", Catalog(), symbols_of(written), chunk_bytes=4000
+        )  # fmt: skip
+        tail.go_to(sink.open(cursor))
+        for _ in range(chunks):
+            chunk = tail.next(2**62)
+            assert chunk is not None
+            sink.take(chunk)
+        sink._flush()  # the brokers have it; the cursor does not hear of it
+        sink.close()
+    drain(written, bus, prefix, **wanted)
+    for table in ("trade", "quote"):
+        values = chain.from_iterable(values_of(kafka.address, f"{prefix}{table}.arrow"))
+        seqs = [seq for value in values for seq in arrow_seqs(value)]
+        assert sorted(seqs) == sorted(logged(written, table))
+
+
+def test_an_arrow_stream_holds_the_rows_as_a_query_gives_them(
+    kafka: Server, tmp_path: Path, prefix: str
+) -> None:
+    config = config_file(tmp_path, kafka, prefix)
+    config.write_text(config.read_text() + 'arrow = "trade instrument"\n')
+    data = tmp_path / "day"
+    good("run", "--data", data, *FEED, "--messages", "10000", "--config", config)
+    for table in ("trade", "instrument"):
+        found = []
+        for values in values_of(kafka.address, f"{prefix}{table}.arrow"):
+            found += [row for value in values for row in rows_of(value)]
+        file = tmp_path / f"{table}.parquet"
+        question = f"SELECT * FROM {table} ORDER BY seq"
+        good("sql", "--data", data, "--format", "parquet", "--output", file, question)
+        expected = [
+            {name: value for name, value in row.items() if name != "date"}
+            for row in pq.read_table(file).to_pylist()
+        ]
+        assert sorted(found, key=lambda row: row["seq"]) == expected
+
+
+def rows_of(value: bytes) -> list[dict[str, Any]]:
+    with pa.ipc.open_stream(value) as stream:
+        found: list[dict[str, Any]] = stream.read_all().to_pylist()
+    return found
 
 
 def test_topics_of_another_plant_or_another_number_of_shards_are_refused(

@@ -4,14 +4,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from tickloop.core.batch import Batch, concatenate
-from tickloop.core.clock import EPOCH_UNIX_NS
 from tickloop.core.dialects import arrow
-from tickloop.core.dialects.numpy import NULL_LONG
+from tickloop.core.dialects.arrow_rows import column_array
 from tickloop.core.instruments import Instruments
-from tickloop.core.schema import Column, Kind
+from tickloop.core.schema import Kind
 from tickloop.core.symbols import Symbols
 from tickloop.tickerplant.surface import Surfacer
 
@@ -49,26 +47,11 @@ def _table(rows: Batch, symbols: Symbols, surfacer: Surfacer, *, fractional: boo
     surface = surfacer.surface(Batch(rows.table, columns), times, times)
     schema = arrow.schema(rows.table, fractional=fractional)
     kept = [column for column in rows.table.columns if column.name not in _STAMPS]
+    known = list(symbols)
     arrays = {
-        column.name: _array(column, surface.columns[column.name], schema, symbols)
+        column.name: column_array(
+            column, surface.columns[column.name], schema.field(column.name).type, known
+        )
         for column in kept
     }
     return pa.table(arrays)
-
-
-def _array(
-    column: Column, values: npt.NDArray[np.generic], schema: "pa.Schema", symbols: Symbols
-) -> "pa.Array":
-    import pyarrow as pa
-
-    kind = schema.field(column.name).type
-    if column.kind is Kind.SYMBOL:
-        ids = values.tolist()
-        return pa.array([symbols.name(each) or None if each >= 0 else None for each in ids], kind)
-    if column.kind is Kind.CHAR:
-        return pa.array([chr(each) for each in values.tolist()], kind)
-    if values.dtype.kind == "f":
-        return pa.array(values, kind, mask=np.isnan(values.astype(np.float64)))
-    longs = values.astype(np.int64)
-    shift = EPOCH_UNIX_NS if column.kind is Kind.INSTANT else 0
-    return pa.array(longs + shift, pa.int64(), mask=longs == NULL_LONG).cast(kind)

@@ -89,7 +89,7 @@ def _kafka(source: Source, config: Config) -> tuple[Sink, float]:
         bus=bus_of(wanted), prefix=wanted.prefix, shards=wanted.shards, tables=wanted.tables,
         json_tables=wanted.json, rows_max=wanted.rows, compression=wanted.compression,
         queue_mib=wanted.queue_mib, linger_ms=wanted.linger_ms, progress_ms=wanted.progress_ms,
-        replication=wanted.replication, ledgers=wanted.ledgers,
+        replication=wanted.replication, ledgers=wanted.ledgers, arrow_tables=wanted.arrow,
     )  # fmt: skip
     return KafkaSink(settings, source.catalog, source.symbols, source.plant), wanted.drain_s
 

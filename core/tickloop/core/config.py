@@ -117,6 +117,7 @@ class KafkaSinkConfig:
     )
     tables: str = ""  # empty: all, of the log's own `control`
     json: str = "bar signal alert"  # of those that exist: also as one JSON record a row
+    arrow: str = ""  # of those that exist: also as Arrow IPC streams of up to `rows` rows
     # Of those that exist: sent in transactions, so that readers never see half a publication.
     ledgers: str = "order parent route fill correction position"
     rows: int = field(default=8192, metadata=_at_least(1, "rows a message"))

@@ -22,6 +22,10 @@ class Names:
         """Name the topic of a table's rows as JSON."""
         return f"{self.prefix}{table}.json"
 
+    def arrow(self, table: str) -> str:
+        """Name the topic of a table's rows as Arrow streams."""
+        return f"{self.prefix}{table}.arrow"
+
     @property
     def symbols(self) -> str:
         """What each symbol id is called, its shard and its units."""

@@ -5,7 +5,6 @@ rows up to there are not sent again, whether or not the cursor heard of them. So
 sink repeats nothing, and a broker that lost what it had acknowledged is given it again.
 """
 
-import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from tickloop.tickerplant.journal_tail import Chunk
 from tickloop.tickerplant.sinks.cursor import Cursor
 from tickloop.tickerplant.sinks.envelope import NO_SEQ, Header, nothing_of, read_header, schema_id
 from tickloop.tickerplant.sinks.inside import inside
-from tickloop.tickerplant.sinks.json_rows import json_rows
 from tickloop.tickerplant.sinks.kafka_client import (
     Bus,
     BusConsumer,
@@ -37,6 +35,7 @@ from tickloop.tickerplant.sinks.kafka_dictionary import Dictionary, instrument_r
 from tickloop.tickerplant.sinks.kafka_names import Names, bus_tables, read_symbol, table_record
 from tickloop.tickerplant.sinks.kafka_pieces import Cutter, Piece, Stretch, cut
 from tickloop.tickerplant.sinks.kafka_progress import Progress
+from tickloop.tickerplant.sinks.kafka_rows import ArrowRows, JsonRows, RowFormat
 from tickloop.tickerplant.sinks.scatter import sorted_by_shard
 from tickloop.tickerplant.sinks.shards import Shards
 from tickloop.tickerplant.sinks.sink import Taken
@@ -62,6 +61,7 @@ class KafkaSettings:
     progress_ms: float  # how long a silent partition is left untold of progress and clock rows
     replication: int
     ledgers: str = ""  # tables that are sent in transactions, of those that exist
+    arrow_tables: str = ""  # also as Arrow streams
 
 
 @dataclass(slots=True)
@@ -91,8 +91,13 @@ class KafkaSink:
         self._symbols = symbols
         self._plant = plant
         self._tables = bus_tables(catalog, settings.tables)
-        json_names = settings.json_tables.split()
-        self._json = [table for table in catalog if table.name in json_names]
+        arrow = ArrowRows(settings.rows_max, fractional=catalog.fractional)
+        self._beside: list[tuple[Table, RowFormat]] = [
+            (table, form)
+            for form, wanted in ((JsonRows(), settings.json_tables), (arrow, settings.arrow_tables))
+            for table in catalog
+            if table.name in wanted.split()
+        ]
         ledgers = settings.ledgers.split()
         self._ledgers = {table.name for table in self._tables if table.name in ledgers}
         self._shards = Shards(symbols, settings.shards)
@@ -110,7 +115,7 @@ class KafkaSink:
         """Make topics, read where they end, tell tables; give the seq to go on after."""
         settings, names = self._settings, self._names
         topics = {names.table(table.name): settings.shards for table in self._tables}
-        topics |= {names.rows(table.name): settings.shards for table in self._json}
+        topics |= {form.topic(names, table.name): settings.shards for table, form in self._beside}
         topics |= dict.fromkeys(names.dictionaries, 1)
         ensure_topics(
             settings.bus, topics, compacted=names.dictionaries, replication=settings.replication
@@ -160,7 +165,7 @@ class KafkaSink:
             for record in consumer.last(bounds):
                 told[record.topic, record.partition] = self._told_by(record)
             self._check_still(consumer, bounds)
-            return told | self._recover_json(consumer)
+            return told | self._recover_rows(consumer)
         finally:
             consumer.close()
 
@@ -187,21 +192,20 @@ class KafkaSink:
             )
         return header.through
 
-    def _recover_json(self, consumer: BusConsumer) -> dict[Partition, int]:
-        told: dict[Partition, int] = {}
-        for table in self._json:
-            topic = self._names.rows(table.name)
-            told |= {(topic, shard): NO_SEQ for shard in range(self._settings.shards)}
+    def _recover_rows(self, consumer: BusConsumer) -> dict[Partition, int]:
+        forms = {form.topic(self._names, table.name): form for table, form in self._beside}
+        told = {(topic, shard): NO_SEQ for topic in forms for shard in range(self._shards.count)}
         bounds = {where: consumer.bounds(*where) for where in told}
         for record in consumer.last(bounds):
-            told[record.topic, record.partition] = int(json.loads(record.value or b"{}")["seq"])
+            seq = forms[record.topic].last_seq(record.value or b"")
+            told[record.topic, record.partition] = seq
         return told
 
     def _start(self, cursor: Cursor) -> int:
         """Find the seq after which something may be missing.
 
-        Without a cursor, a partition says itself how far it is told; rows as JSON tell nothing of
-        silence, so only the tables' own topics are asked.
+        Without a cursor, a partition says itself how far it is told; rows in other formats tell
+        nothing of silence, so only the tables' own topics are asked.
         """
         batches = {
             _stream(where): seq
@@ -209,7 +213,7 @@ class KafkaSink:
             if where[0] in {self._names.table(table.name) for table in self._tables}
         }
         if cursor.seq == NO_SEQ or set(cursor.streams) != set(self._streams):
-            return min(batches.values(), default=NO_SEQ) if not self._json else NO_SEQ
+            return min(batches.values(), default=NO_SEQ) if not self._beside else NO_SEQ
         lost = [seq for name, seq in self._streams.items() if seq < cursor.streams[name]]
         return min([cursor.seq, *lost])
 
@@ -222,14 +226,15 @@ class KafkaSink:
         mark = _UnderWay(chunk.through, chunk.rows)
         self._under_way.append(mark)
         batches = [rows for table in self._tables if (rows := chunk.table(table.name)) is not None]
-        self._learn([*batches, *self._json_batches(chunk)])
+        beside = self._rows_beside(chunk)
+        self._learn([*batches, *(rows for rows, _ in beside)])
         self._progress.learn(chunk.table(CLOCK.name))
         stretch = self._progress.stretch(chunk.after, chunk.through)
         is_due = self._progress.is_due
         for table in self._tables:
             self._send_table(table, chunk.table(table.name), stretch, mark, tell_all=is_due)
-        for rows in self._json_batches(chunk):
-            self._send_json(rows, mark)
+        for rows, form in beside:
+            self._send_rows(rows, form, mark)
         self._through = chunk.through
         self._commit()
         if is_due:
@@ -274,9 +279,9 @@ class KafkaSink:
     def _cutter(self, table: Table) -> Cutter:
         return Cutter(self._plant, schema_id(table), self._shards.count, self._settings.rows_max)
 
-    def _json_batches(self, chunk: Chunk) -> list[Batch]:
-        found = [chunk.table(table.name) for table in self._json]
-        return [rows for rows in found if rows is not None]
+    def _rows_beside(self, chunk: Chunk) -> list[tuple[Batch, RowFormat]]:
+        found = [(chunk.table(table.name), form) for table, form in self._beside]
+        return [(rows, form) for rows, form in found if rows is not None]
 
     def _learn(self, batches: list[Batch]) -> None:
         """Tell new symbols, and wait until the brokers have them: rows may name them then."""
@@ -333,26 +338,22 @@ class KafkaSink:
             topic, shard, piece.value, key=None, time_ms=stamp, done=mark.done, headers=headers
         )
 
-    def _send_json(self, rows: Batch, mark: _UnderWay) -> None:
-        topic, ledger = self._names.rows(rows.table.name), rows.table.name in self._ledgers
+    def _send_rows(self, rows: Batch, form: RowFormat, mark: _UnderWay) -> None:
+        topic = form.topic(self._names, rows.table.name)
+        ledger = rows.table.name in self._ledgers
         told = np.array([self._told[topic, shard] for shard in range(self._shards.count)])
         fresh = rows.columns["seq"] > told[self._shards.of(rows.columns["sym"])]
         if not fresh.all():
             rows = Batch(rows.table, {name: each[fresh] for name, each in rows.columns.items()})
-        shards, symbols = self._shards.of(rows.columns["sym"]), rows.columns["sym"].tolist()
-        keys = {
-            symbol: self._symbols.name(symbol).encode(errors="replace") for symbol in set(symbols)
-        }
-        values = json_rows(rows, list(self._symbols))
-        times = rows.columns["time"].tolist()
-        for value, shard, symbol, time in zip(values, shards.tolist(), symbols, times, strict=True):
+        shards = self._shards.of(rows.columns["sym"])
+        for shard, key, time, value in form.records(rows, shards, list(self._symbols)):
             stamp = _stamp(time)
             if ledger:
-                self._together.append(Outgoing(topic, shard, value, keys[symbol], stamp))
+                self._together.append(Outgoing(topic, shard, value, key, stamp))
             else:
                 mark.left += 1
                 self._open_producer.send(
-                    topic, shard, value, key=keys[symbol], time_ms=stamp, done=mark.done
+                    topic, shard, value, key=key, time_ms=stamp, done=mark.done
                 )
         for shard in np.unique(shards).tolist():
             last = int(rows.columns["seq"][shards == shard][-1])
