@@ -113,7 +113,7 @@ def recomputed(job: Job, root: Path) -> dict[str, bytes]:
     rows = logged(root, symbols, catalog_of(job))
     insider = Insider(symbols, Instruments())
     inputs = [row for row in rows if not row.table.is_derived]
-    groups = in_batch.groups_of(inputs)
+    groups = in_batch.groups_of(rows, {row.table.name for row in inputs})
     inside = ([insider.inside(each) for each in _units_first(group)] for group in groups)
     made = list(in_batch.Driver(job, inside).rows())
     return plain([surfaced(job, each, insider, symbols) for each in made], inputs, symbols)

@@ -49,10 +49,11 @@ def run(wanted: Job, slices: Sequence[Slice], symbols: Symbols, root: Path) -> i
 def folded(root: Path, began: int) -> dict[str, bytes]:
     """Fold a log's rows with one value up to a seq, and another from there on."""
     symbols = Symbols()
-    inputs = [row for row in logged(root, symbols) if not row.table.is_derived]
+    rows = logged(root, symbols)
+    inputs = [row for row in rows if not row.table.is_derived]
     insider, fold, made = Insider(symbols, Instruments()), Fold(pairs(1.0)), list[Batch]()
     is_changed = False
-    for group in in_batch.groups_of(inputs):
+    for group in in_batch.groups_of(rows, {row.table.name for row in inputs}):
         if not is_changed and min(int(each.columns["seq"][0]) for each in group) >= began:
             fold.change({"entry": 0.3})
             is_changed = True

@@ -1,5 +1,6 @@
 """Parts of streams by themselves: parameters, snapshots, merges, orders, ticks, finding."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tickloop.core.hashing import shard_of
 from tickloop.core.instruments import Instruments
 from tickloop.core.operator import State
 from tickloop.core.parameters import Parameter, live_change, settings
-from tickloop.core.schema import CLOCK, QUOTE, TRADE
+from tickloop.core.schema import CLOCK, DEPTH, JOURNAL, QUOTE, TRADE, Table
 from tickloop.core.snapshot import Snapshot, as_bytes, from_bytes, restored
 from tickloop.core.symbols import Symbols
 from tickloop.streaming.finding import find, names
@@ -207,18 +208,66 @@ def test_steps_are_runs_in_seq_order_of_tables_that_go_together() -> None:
     assert order == [row["seq"] for _, row in log.rows]
 
 
-def test_a_group_is_complete_when_seqs_go_past_it() -> None:
-    def rows(*seqs: int) -> Batch:
-        return Batch(TRADE, {"seq": np.array(seqs)})
+def rows_of(table: Table, *seqs: int) -> Batch:
+    return Batch(table, {"seq": np.array(seqs)})
 
+
+def seqs_of(group: Sequence[Batch]) -> list[list[int]]:
+    return [batch.columns["seq"].tolist() for batch in group]
+
+
+def test_a_group_is_complete_when_no_seq_of_it_is_out() -> None:
     pending = Pending()
-    assert not pending.add(rows(1, 4))
-    assert not pending.add(rows(2, 3, 5))
-    first = pending.add(rows(6, 8))
-    assert [batch.columns["seq"].tolist() for batch in first] == [[1, 4], [2, 3, 5]]
-    assert not pending.add(rows(7))
-    assert [len(batch) for batch in pending.rest()] == [2, 1]
+    assert not pending.add(rows_of(TRADE, 1, 4))
+    # Past the trades' end, and yet the quotes' rows lie between them.
+    assert not pending.add(rows_of(DEPTH, 5, 6))
+    assert seqs_of(pending.add(rows_of(QUOTE, 2, 3))) == [[1, 4], [5, 6], [2, 3]]
+    assert seqs_of(pending.add(rows_of(TRADE, 7, 8))) == [[7, 8]]
+    assert not pending.add(rows_of(TRADE, 10))
+    assert seqs_of(pending.rest()) == [[10]]
     assert not pending.rest()
+    assert seqs_of(pending.add(rows_of(QUOTE, 11))) == [[11]]
+
+
+def test_rows_that_are_not_wanted_are_counted_and_left_out() -> None:
+    pending = Pending()
+    pending.begin(1)
+    assert not pending.add(rows_of(TRADE, 2, 5))
+    assert not pending.add(rows_of(DEPTH, 4), is_wanted=False)
+    assert seqs_of(pending.add(rows_of(QUOTE, 1, 3))) == [[2, 5], [1, 3]]
+    assert not pending.add(rows_of(DEPTH, 6, 7), is_wanted=False)
+    assert seqs_of(pending.add(rows_of(TRADE, 8))) == [[8]]
+
+
+@pytest.mark.parametrize("between", [TRADE, JOURNAL])
+def test_a_hole_that_a_repair_left_holds_up_only_what_it_is_in(between: Table) -> None:
+    pending = Pending()
+    assert not pending.add(rows_of(TRADE, 1, 4))  # the quotes 2 and 3 are lost
+    assert seqs_of(pending.add(rows_of(between, 9)))[0] == [1, 4]
+    assert seqs_of(pending.add(rows_of(TRADE, 10, 11))) == [[10, 11]]
+
+
+@given(
+    data=st.data(),
+    sizes=st.lists(st.lists(st.integers(0, 4), min_size=4, max_size=4), min_size=1, max_size=6),
+)
+def test_however_tables_interleave_groups_are_what_was_published_in_its_order(
+    data: st.DataObject, sizes: list[list[int]]
+) -> None:
+    pending, seq, found = Pending(), 1, list[int]()
+    pending.begin(seq)
+    for counts in sizes:
+        seqs = data.draw(st.permutations(range(seq, seq + sum(counts))))
+        seq += sum(counts)
+        ends = np.cumsum(counts).tolist()
+        batches = [
+            rows_of(table, *sorted(seqs[end - count : end]))
+            for table, count, end in zip((TRADE, QUOTE, DEPTH, CLOCK), counts, ends, strict=True)
+        ]
+        for batch in data.draw(st.permutations(batches)):
+            if group := pending.add(batch):
+                found += sorted(each for seqs in seqs_of(group) for each in seqs)
+    assert found == list(range(1, seq))
 
 
 def test_a_slice_is_cut_where_the_clock_ticks() -> None:

@@ -6,33 +6,57 @@ import numpy as np
 import numpy.typing as npt
 
 from tickloop.core.batch import Batch, concatenate
+from tickloop.core.schema import JOURNAL
 
 
 class Pending:
-    """Gathers batches as a log gives them, table by table; a group is complete when seqs go past.
+    """Gathers batches as a log gives them, table by table; a group is complete when no seq is out.
 
-    What entered the log at once has the seqs of one span, interleaved over its tables; whatever
-    comes later begins past that span.
+    What entered the log at once has the seqs of one span, interleaved over its tables in any way:
+    that a batch begins past another one's end says nothing of a third one. So every row of the log
+    is counted, whether or not it is wanted.
     """
 
     def __init__(self) -> None:
         self._batches: list[Batch] = []
-        self._last_seq = -1
+        self._tables: set[str] = set()
+        self._rows = 0
+        self._next: int | None = None  # the seq that comes first; unknown before the first batch
+        self._last = -1
 
-    def add(self, rows: Batch) -> Sequence[Batch]:
-        """Take a batch; give the group that it shows to be complete, if it shows one."""
+    def begin(self, next_seq: int) -> None:
+        """Say which seq the first row has."""
+        self._next = next_seq
+
+    def add(self, rows: Batch, *, is_wanted: bool = True) -> Sequence[Batch]:
+        """Take the next batch of the log; give the group that is complete with it, if one is."""
+        if not len(rows):
+            return ()
+        seqs = rows.columns["seq"]
+        first, last = int(seqs[0].item()), int(seqs[-1].item())
         done: Sequence[Batch] = ()
-        if len(rows):
-            seqs = rows.columns["seq"]
-            if self._batches and int(seqs[0].item()) > self._last_seq:
-                done = self.rest()
-            self._last_seq = max(self._last_seq, int(seqs[-1].item()))
+        is_repeated = rows.table.name in self._tables and first > self._last
+        if is_repeated or rows.table == JOURNAL:
+            # At once, a table's rows come as one: what is out was cut from the log by a repair.
+            # And a `journal` row stands between what was written at once, never within.
+            done = self.rest()
+            self._next = None
+        self._next = first if self._next is None else self._next
+        self._tables.add(rows.table.name)
+        self._rows += len(rows)
+        self._last = max(self._last, last)
+        if is_wanted:
             self._batches.append(rows)
+        if self._rows == self._last - self._next + 1:
+            done = [*done, *self.rest()]
         return done
 
     def rest(self) -> Sequence[Batch]:
         """Give what is left, which whoever writes the log knows to be complete."""
         batches, self._batches = self._batches, []
+        if self._rows:
+            self._next, self._rows = self._last + 1, 0
+            self._tables.clear()
         return batches
 
 

@@ -52,18 +52,22 @@ class Day:
         for name in snapshot.names[len(symbols) :]:
             symbols.id(name)
         log = log_path(self.root / "journal", self.session)
-        rows = _logged(log, catalog, symbols) if log.exists() else _kept(snapshot, self, tables)
+        wanted = {*tables, INSTRUMENT.name}
+        if log.exists():
+            found = groups_of(_logged(log, catalog, symbols), wanted)
+        else:
+            found = _kept(snapshot, self, wanted)
         insider = Insider(symbols, Instruments())
-        groups = self._inside(snapshot, rows, insider, tables)
+        groups = self._inside(snapshot, found, insider, tables)
         return Recorded(groups, insider.instruments, catalog.fractional)
 
     def _inside(
-        self, snapshot: Snapshot, rows: Iterator[Batch], insider: Insider, tables: Collection[str]
-    ) -> Iterator[Sequence[Batch]]:
+        self, snapshot: Snapshot, groups: Iterator[Sequence[Batch]], insider: Insider,
+        tables: Collection[str],
+    ) -> Iterator[Sequence[Batch]]:  # fmt: skip
         if earlier := _instruments_before(snapshot, self.session):
             yield [insider.inside(batch) for batch in earlier]
-        wanted = {*tables, INSTRUMENT.name}
-        for group in groups_of(batch for batch in rows if batch.table.name in wanted):
+        for group in groups:
             inside = [insider.inside(batch) for batch in _instruments_first(group)]
             yield [batch for batch in inside if batch.table.name in tables]
 
@@ -89,9 +93,9 @@ def _logged(log: Path, catalog: Catalog, symbols: Symbols) -> Iterator[Batch]:
         yield from reader.decoder.each(reader.bytes, found)
 
 
-def _kept(snapshot: Snapshot, day: Day, tables: Collection[str]) -> Iterator[Batch]:
-    """Yield a day of history in seq order, in spans of seqs."""
-    names = {*tables, INSTRUMENT.name} & set(snapshot.tables)
+def _kept(snapshot: Snapshot, day: Day, tables: Collection[str]) -> Iterator[Sequence[Batch]]:
+    """Yield a day of history, a span of seqs after the other."""
+    names = {*tables} & set(snapshot.tables)
     whole = [
         _surface(snapshot.tables[name], [part.columns for part in parts])
         for name in sorted(names)
@@ -106,12 +110,14 @@ def _kept(snapshot: Snapshot, day: Day, tables: Collection[str]) -> Iterator[Bat
     first = min(int(batch.columns["seq"][0]) for batch in whole if len(batch))
     last = max(int(batch.columns["seq"][-1]) for batch in whole if len(batch))
     for start in range(first, last + 1, _GROUP_SEQS):
-        for batch in whole:
-            bounds = np.searchsorted(batch.columns["seq"], [start, start + _GROUP_SEQS])
-            low, high = bounds.tolist()
-            if high > low:
-                columns = {name: values[low:high] for name, values in batch.columns.items()}
-                yield Batch(batch.table, columns)
+        group = [_between(batch, start, start + _GROUP_SEQS) for batch in whole]
+        yield [batch for batch in group if len(batch)]
+
+
+def _between(rows: Batch, first: int, end: int) -> Batch:
+    """Give the rows of a span of seqs."""
+    low, high = np.searchsorted(rows.columns["seq"], [first, end]).tolist()
+    return Batch(rows.table, {name: values[low:high] for name, values in rows.columns.items()})
 
 
 def _surface(table: Table, parts: Sequence[object]) -> Batch:

@@ -1,6 +1,6 @@
 """In a batch: an operator over rows that are there already, from the first to the last."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from tickloop.core.batch import Batch
 from tickloop.core.operator import Scope
@@ -33,11 +33,17 @@ class Driver:
         return self._fold.snapshot()
 
 
-def groups_of(batches: Iterable[Batch]) -> Iterator[Sequence[Batch]]:
-    """Group batches as they came out of a log: those whose seqs interleave belong together."""
+def groups_of(
+    batches: Iterable[Batch], tables: Container[str] | None = None
+) -> Iterator[Sequence[Batch]]:
+    """Group all batches of a log as they came out of it: those whose seqs interleave are together.
+
+    Groups hold the wanted `tables` alone; None: all.
+    """
     pending = Pending()
     for batch in batches:
-        if group := pending.add(batch):
+        is_wanted = tables is None or batch.table.name in tables
+        if group := pending.add(batch, is_wanted=is_wanted):
             yield group
     if group := pending.rest():
         yield group

@@ -92,9 +92,11 @@ class Driver:
         self._put_on_disk()
         self._fold.seq = plant.journal.next_seq - 1
         self._kept.write(self._fold.snapshot())
+        self._pending.begin(self._fold.seq + 1)
         plant.subscribe(self)
 
     def _go_on(self) -> None:
+        self._pending.begin(self._fold.seq + 1)
         self._plant.subscribe(self, start=self._fold.seq + 1)
         self._take(self._pending.rest())
         self._outbox = [
@@ -122,8 +124,7 @@ class Driver:
         name = update.table.name
         if name in self.job.operator.outputs:
             self._note_own(update.rows)
-        rows = update.rows if name in self._wanted else _nothing_of(update)
-        self._take(self._pending.add(rows))
+        self._take(self._pending.add(update.rows, is_wanted=name in self._wanted))
 
     def ended(self, session: date) -> None:
         """Hear that a session ended; the log goes on."""
@@ -254,8 +255,3 @@ def past(batch: Batch, key: Key) -> Batch:
     cause, ordinal = (batch.columns[name].astype(np.int64) for name in ("cause", "ordinal"))
     past = (cause > key[0]) | ((cause == key[0]) & (ordinal > key[1]))
     return Batch(batch.table, {name: values[past] for name, values in batch.columns.items()})
-
-
-def _nothing_of(update: Update) -> Batch:
-    """Give no rows; that seqs have gone past is seen from the next wanted ones."""
-    return Batch(update.table, {"seq": np.empty(0, dtype=np.int64)})
