@@ -107,13 +107,14 @@ def recorded(job: Job, root: Path, *beside: Job) -> dict[str, bytes]:
     return plain(made, causes(job, rows), symbols)
 
 
-def recomputed(job: Job, root: Path) -> dict[str, bytes]:
-    """Give the derived rows that a batch run makes of a log's inputs."""
+def recomputed(job: Job, root: Path, *, at_once: bool = False) -> dict[str, bytes]:
+    """Give the derived rows that a batch run makes of a log's inputs, or a fold of all at once."""
     symbols = Symbols()
     rows = logged(root, symbols, catalog_of(job))
     insider = Insider(symbols, Instruments())
     inputs = [row for row in rows if not row.table.is_derived]
-    groups = in_batch.groups_of(rows, {row.table.name for row in inputs})
+    tables = {row.table.name for row in inputs}
+    groups = [inputs] if at_once else in_batch.groups_of(rows, tables)
     inside = ([insider.inside(each) for each in _units_first(group)] for group in groups)
     made = list(in_batch.Driver(job, inside).rows())
     return plain([surfaced(job, each, insider, symbols) for each in made], inputs, symbols)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.feed_rows import new_context
 from tests.market_log import MarketLog, market_log
 from tests.runtimes import (
     ALWAYS,
@@ -27,6 +29,9 @@ from tests.runtimes import (
 from tickloop.core.batch import Batch, concatenate
 from tickloop.core.schema import QUOTE
 from tickloop.core.symbols import Symbols
+from tickloop.ingest.feed import CutRule
+from tickloop.ingest.itch_file import ItchFile
+from tickloop.ingest.lobster import LobsterFile
 from tickloop.streaming.drivers.batch import Driver, ParallelDriver
 from tickloop.streaming.finding import find
 from tickloop.streaming.fold import Fold
@@ -105,6 +110,31 @@ def test_every_runtime_gives_the_same_bytes(
     assert made == batch(wanted, slices, Symbols(log.symbols), tmp_path / "other")
     # What a log recorded is also what its own inputs give, seq by seq.
     assert made == recomputed(wanted, tmp_path / "one")
+    assert made == recomputed(wanted, tmp_path / "one", at_once=True)
+
+
+REAL_DAYS = {
+    "itch/ex20101224.TEST_ITCH_50.gz": ItchFile,
+    "lobster/LOBSTER_SampleFile_AMZN_2012-06-21_1.zip": LobsterFile,
+}
+OF_A_DAY: dict[str, dict[str, str | int | float]] = {
+    "bars": {"interval": "10s"}, "signals": {"interval": "1s"}, "quality": {"interval": "10s"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("day", REAL_DAYS)
+@pytest.mark.parametrize("name", OF_A_DAY)
+@pytest.mark.parametrize("cut", [7, 3000])
+def test_a_real_day_is_folded_in_the_order_of_its_seqs_however_its_tables_interleave(
+    market_data: Callable[[str], Path], day: str, name: str, cut: int, tmp_path: Path
+) -> None:
+    wanted = job(name, find(name), OF_A_DAY[name])
+    context = new_context(cut=CutRule(messages=cut))
+    slices = list(REAL_DAYS[day](market_data(day), context).slices())
+    made = embedded(wanted, slices, context.symbols, tmp_path)
+    assert set(made) == set(wanted.operator.outputs)
+    assert made == recomputed(wanted, tmp_path, at_once=True)
+    assert made == recomputed(wanted, tmp_path)
 
 
 @pytest.mark.kernel
