@@ -1,8 +1,10 @@
 """A plant with Kafka, QuestDB and Flink, each of them killed once: the rows of an embedded run."""
 
 import os
+import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +81,37 @@ def test_every_server_is_killed_once_and_the_rows_are_those_of_an_embedded_run(
             assert recorded(wanted, other) == recorded(wanted, one), name
     finally:
         cancel_jobs(config)
+
+
+def test_a_run_that_is_killed_while_it_waits_for_results_goes_on_with_the_same_command(
+    kafka: Server, mortal_flink: Server, prefix: str, tmp_path: Path
+) -> None:
+    data, config = tmp_path / "data", tmp_path / "c.toml"
+    text = (
+        f'[sinks.kafka]\nbootstrap = "{kafka.address}"\nprefix = "{prefix}"\nshards = 2\n'
+        'drain_s = 60\n[stream.bars]\n[flink]\nstreams = "bars"\nrest = "http://{}"\n'
+    )
+    config.write_text(text.replace("{}", "127.0.0.1:1"))  # where nobody starts any job
+    day = ("--feed", "synthetic:2024-01-02", "--messages", "20000", "--symbols", "5")
+    with running("run", *day, "--data", data, "--config", config) as plant:
+        wait_for((data / "cursors" / "kafka.json").exists, plant)
+        expected = 0
+        while (found := taken(data)) > expected or not found:
+            expected = found
+            time.sleep(1)
+        assert plant.poll() is None
+        os.kill(plant.pid, signal.SIGKILL)
+    config.write_text(text.replace("{}", mortal_flink.address))
+    try:
+        done = good("run", *day, "--data", data, "--config", config)
+    finally:
+        good("stream", "cancel", "bars", "--config", config)
+    assert re.search(r"bar +[\d,]+", done.out), "the summary counts what jobs made"
+    (tmp_path / "bars.toml").write_text("[stream.bars]\n")
+    good("run", *day, "--data", tmp_path / "one", "--config", tmp_path / "bars.toml")
+    question = "SELECT * EXCLUDE (seq, time, cause) FROM bar ORDER BY ALL"
+    assert sql(data, question) == sql(tmp_path / "one", question)
+    assert len(sql(data, question)) > 100
 
 
 def empty(questdb: Server) -> None:

@@ -79,10 +79,7 @@ def capture_feed(
             sinks = SinkProcesses(root, config)
             jobs = JobStart(root, config)
             stop.at_ns = None if limit_ns is None else monotonic_ns() + limit_ns
-            done = _capture(wishes, run, feed, stop, kept, line)
-            if not jobs.is_done:
-                line.phase("waiting for jobs on Flink to start; Ctrl-C does not")
-                jobs.wait(stop)
+            done = _capture(wishes, run, feed, stop, kept, jobs, line)
             run.close()
             for told in sinks.finish():
                 line.phase(told)
@@ -120,7 +117,7 @@ def _leave(root: Path, error: BaseException, *, is_empty: bool) -> None:
 
 def _capture(
     wishes: _Wishes, run: PlantRun, feed: Feed, stop: Stop, kept: Kept | Followed,
-    line: ProgressLine,
+    jobs: JobStart, line: ProgressLine,
 ) -> Summary:  # fmt: skip
     is_live = wishes.feed.kind.live
     serving = is_live or wishes.stay or wishes.speed > 0 or wishes.port is not None
@@ -135,6 +132,9 @@ def _capture(
     is_whole = pump(feed, run, stop, kept, speed=wishes.speed, tell=line.capture)
     if feed.health.damage and not feed.messages:
         raise feed.health.damage[0]
+    if not wishes.stay or stop.is_due:
+        # Before the feed is noted as captured: a run that is killed until then goes on.
+        _wait_for_results(run, jobs, stop, line)
     line.phase(f"read {feed.messages:,} messages; writing history")
     run.flush()
     for session in run.finish():
@@ -151,6 +151,16 @@ def _capture(
         line.phase(f"serving on port {number}; Ctrl-C ends")
         stay_until(run, stop)
     return found
+
+
+def _wait_for_results(run: PlantRun, jobs: JobStart, stop: Stop, line: ProgressLine) -> None:
+    if not run.streams.are_away:
+        return
+    if not jobs.is_done:
+        line.phase("waiting for jobs on Flink to start; Ctrl-C does not")
+        jobs.wait(stop)
+    line.phase("waiting for the results of jobs on Flink")
+    run.streams.drain()
 
 
 def _answers(ports: dict[str, int]) -> str:

@@ -68,11 +68,18 @@ class Streams:
         ]
         self._away = [_away(job, plant, cadence, config) for job in jobs if job.name in away]
         self._drain_s = config.sinks.kafka.drain_s
+        self._drained = 0  # the next seq when all results so far had come
+        self._has_given_up = False
 
     @property
     def are_any(self) -> bool:
         """Tell whether there is one."""
         return bool(self._drivers or self._away)
+
+    @property
+    def are_away(self) -> bool:
+        """Tell whether some run on a cluster."""
+        return bool(self._away)
 
     @property
     def _all(self) -> "list[Driver | flink.Driver]":
@@ -88,18 +95,18 @@ class Streams:
 
         What one makes is waited for by those that read it.
         """
-        last = self._plant.journal.next_seq - 1
-        for driver in self._away:
-            driver.drain(last, self._drain_s)
-        last = self._plant.journal.next_seq - 1
         made = {name for driver in self._all for name in driver.job.operator.outputs}
-        for driver in self._away:
-            if made.intersection(driver.job.operator.tables):
-                driver.drain(last, self._drain_s)
+        reading = [each for each in self._away if made.intersection(each.job.operator.tables)]
+        for drivers in (self._away, reading):
+            last = self._plant.journal.next_seq - 1
+            for driver in drivers:
+                self._has_given_up |= not driver.drain(last, self._drain_s)
+        self._drained = self._plant.journal.next_seq
 
     def close(self) -> None:
         """Leave the plant, which is about to close."""
-        self.drain()
+        if self._plant.journal.next_seq > self._drained and not self._has_given_up:
+            self.drain()
         self.pump()
         for driver in self._all:
             driver.close()
