@@ -78,6 +78,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
 }
 # These print lines of their own: beside peers, without a target.
 PRINTED = ("binance", "pcap", "qipc", "rdb", "vendor")
+_NOT_NOTED = dict.fromkeys(("machine", "system", "versions"), "not noted")
 
 
 def _machine() -> dict[str, str]:
@@ -114,6 +115,7 @@ def _measured(name: str) -> dict[str, object]:
     return {
         "date": iso(WallClock().now())[:10],
         "commit": _commit(),
+        "machine": _machine(),
         "calibration_s": [round(before.median, 4), round(calibration().median, 4)],
         "figures": [item.as_json() for item in figures],
     }
@@ -137,19 +139,18 @@ def page(found: dict[str, Any]) -> str:
         "Written by `make bench`, never by hand. The machine is shared and noisy: trust ratios,",
         "and compare the calibration loop before comparing two runs.",
         "",
-        *(f"- {name}: {value}" for name, value in found["machine"].items()),
-        "",
         "| " + " | ".join(_HEADINGS) + " |",
         "|---|---:|---:|---|---:|---|",
         *("| " + " | ".join(row).strip() + " |" for row in rows),
         "",
         "The calibration loop is two million steps of the interpreter, timed before and after:",
         "",
-        "| suite | date | commit | calibration loop, s |",
-        "|---|---|---|---|",
+        "| suite | date | commit | calibration loop, s | machine | system | versions |",
+        "|---|---|---|---|---|---|---|",
         *(
             f"| {name} | {suite['date']} | {suite['commit']} |"
             f" {' – '.join(map(number, suite['calibration_s']))} |"
+            f" {' | '.join(suite.get('machine', _NOT_NOTED).values())} |"
             for name, suite in suites.items()
         ),
     ]
@@ -196,7 +197,6 @@ def _keep(suites: dict[str, dict[str, object]], printed: dict[str, str]) -> None
         known = {"suites": {}, "printed": {}}
     merged = {**known["suites"], **suites}
     known = {
-        "machine": _machine(),
         "suites": {name: merged[name] for name in SUITES if name in merged},
         "printed": {**known["printed"], **printed},
     }
