@@ -71,7 +71,11 @@ def find(wanted: str) -> Operator:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except Exception as error:
-        raise OperatorError(f"{wanted}: {place} cannot be loaded ({error})") from error
+        named = wanted if place == wanted else f"{wanted} ({place})"
+        raise OperatorError(
+            f"operator {named} cannot be loaded ({error}); install or mend its package, or give a"
+            " file such as my_op.py"
+        ) from error
     return _made(found, wanted)
 
 
