@@ -18,7 +18,7 @@ class Names:
         """Name the topic of a table's batches."""
         return f"{self.prefix}{table}"
 
-    def rows(self, table: str) -> str:
+    def json(self, table: str) -> str:
         """Name the topic of a table's rows as JSON."""
         return f"{self.prefix}{table}.json"
 

@@ -46,7 +46,7 @@ class JsonRows:
 
     def topic(self, names: Names, table: str) -> str:
         """Name the topic of a table's rows."""
-        return names.rows(table)
+        return names.json(table)
 
     def records(
         self, rows: Batch, shards: npt.NDArray[np.int16], names: Sequence[str]
