@@ -21,6 +21,7 @@ from tests.kafka_plants import (
     drain,
     logged,
     messages_of,
+    send,
     sink_of,
     symbols_of,
 )
@@ -242,6 +243,20 @@ def test_rows_in_other_formats_reach_their_topic_once(
     ]
     assert all(each == sorted(each) for each in seqs)
     assert sorted(chain.from_iterable(seqs)) == sorted(logged(written, "trade"))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("foreign", [b"", b"{}", b"[1]", b"anything else"])
+def test_foreign_records_in_such_a_topic_are_refused_with_its_name(
+    kafka: Server, written: Path, prefix: str, form: str, foreign: bytes
+) -> None:
+    bus, topic = Bus(kafka.address), f"{prefix}trade.{form}"
+    ensure_topics(bus, {topic: SHARDS}, compacted=(), replication=1)
+    send(kafka.address, topic, 1, [foreign])
+    wanted: dict[str, Any] = {f"{form}_tables": "trade"}
+    sink = sink_of(written, bus, prefix, **wanted)
+    with pytest.raises(SinkError, match=rf"topic {topic}: its last record holds no rows"):
+        sink.open(Cursor("kafka", "", plant_id("tickloop")))
 
 
 def test_a_sink_that_ends_suddenly_repeats_no_row_of_an_arrow_stream(

@@ -42,7 +42,6 @@ from tickloop.tickerplant.sinks.sink import Taken
 
 _FLUSH_S = 30.0
 _CHUNKS_MAX = 64  # under way at once
-_NO_LONGS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +196,14 @@ class KafkaSink:
         told = {(topic, shard): NO_SEQ for topic in forms for shard in range(self._shards.count)}
         bounds = {where: consumer.bounds(*where) for where in told}
         for record in consumer.last(bounds):
-            seq = forms[record.topic].last_seq(record.value or b"")
+            try:
+                seq = forms[record.topic].last_seq(record.value or b"")
+            except (ValueError, LookupError, TypeError) as error:
+                raise SinkError(
+                    f"topic {record.topic}: its last record holds no rows as this sink sends them"
+                    f" ({error}); does something else write there? Give [sinks.kafka] another"
+                    " prefix, or delete the topic"
+                ) from error
             told[record.topic, record.partition] = seq
         return told
 
