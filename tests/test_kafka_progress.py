@@ -16,9 +16,7 @@ EVERY_MS = 100.0
 
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> ManualTime:
-    found = ManualTime()
-    found.stand_in(kafka_progress, monkeypatch)
-    return found
+    return ManualTime().stand_in(kafka_progress, monkeypatch)
 
 
 def clock(*seqs: int) -> Batch:

@@ -23,9 +23,7 @@ ROWS = 500
 
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> ManualTime:
-    found = ManualTime()
-    found.stand_in(loop_module, monkeypatch)
-    return found
+    return ManualTime().stand_in(loop_module, monkeypatch)
 
 
 class SlowSink:

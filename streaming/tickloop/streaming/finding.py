@@ -67,16 +67,22 @@ def find(wanted: str) -> Operator:
     if is_file(wanted):
         return _from_file(Path(wanted))
     place = in_full(wanted)
-    module, _, attribute = _OWN.get(place, place).partition(":")
+    if place in _OWN:
+        return _made(_loaded(_OWN[place]), wanted)
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
+        found = _loaded(place)
+    except Exception as error:  # a package of the user's may fail in any way
         named = wanted if place == wanted else f"{wanted} ({place})"
         raise OperatorError(
             f"operator {named} cannot be loaded ({error}); install or mend its package, or give a"
             " file such as my_op.py"
         ) from error
     return _made(found, wanted)
+
+
+def _loaded(place: str) -> object:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _from_file(path: Path) -> Operator:

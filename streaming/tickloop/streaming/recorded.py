@@ -95,7 +95,7 @@ def _logged(log: Path, catalog: Catalog, symbols: Symbols) -> Iterator[Batch]:
 
 def _kept(snapshot: Snapshot, day: Day, tables: Collection[str]) -> Iterator[Sequence[Batch]]:
     """Yield a day of history, a span of seqs after the other."""
-    names = {*tables} & set(snapshot.tables)
+    names = set(tables) & set(snapshot.tables)
     whole = [
         _surface(snapshot.tables[name], [part.columns for part in parts])
         for name in sorted(names)
